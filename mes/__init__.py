@@ -1,0 +1,1 @@
+"""A manufacturing execution system for floors that assemble AI data-center hardware."""

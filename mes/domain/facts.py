@@ -1,0 +1,227 @@
+"""Facts and decisions: what the state of the floor is a function of.
+
+A *fact* is what a station said happened; a *decision* is what the MES or a person decided. Both are entries of the
+same set, ordered by `Entry.key`. Units and lots are referred to by their internal ids (texts here; UUIDs in the
+database): a fact gets here only after its serials were resolved.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple, TypeAlias
+
+UnitId: TypeAlias = str
+LotId: TypeAlias = str
+
+PASS, FAIL, ERROR, ABORTED, SKIPPED, INTERRUPTED = "pass", "fail", "error", "aborted", "skipped", "interrupted"
+"""The scale of runs and attempts. FAIL is the product's, ERROR the station's; INTERRUPTED: no end ever came."""
+
+PRODUCTION, GOLDEN, GAUGE, ENGINEERING = "production", "golden", "gauge", "engineering"
+PURPOSES = (PRODUCTION, GOLDEN, GAUGE, ENGINEERING)
+
+
+class Station(NamedTuple):
+    """Who spoke: a station's name and the kind of work it does."""
+
+    name: str
+    kind: str
+
+
+class PartReceived(NamedTuple):
+    """A bought unit or lot arrived."""
+
+    part: str
+    unit: UnitId | None = None
+    lot: LotId | None = None
+    quantity: Decimal | None = None
+
+
+class UnitIdentified(NamedTuple):
+    """Identifiers were printed on, or read from, a unit: (kind, value) pairs."""
+
+    unit: UnitId
+    identifiers: tuple[tuple[str, str], ...]
+
+
+class StepStarted(NamedTuple):
+    """A station began a step of a unit's route; `run` is the station's own name for the attempt."""
+
+    unit: UnitId
+    step: str
+    station: Station
+    run: str | None = None
+    operator: str | None = None
+
+
+class PartRemoved(NamedTuple):
+    """A part, or `quantity` of a lot (None: all of it), left a position."""
+
+    parent: UnitId
+    position: str
+    child: UnitId | None
+    lot: LotId | None
+    part: str
+    quantity: Decimal | None = None
+    operator: str | None = None
+    reason: str | None = None
+
+
+class PartInstalled(NamedTuple):
+    """A part, or `quantity` of a lot, was put into a position of a parent."""
+
+    parent: UnitId
+    position: str
+    child: UnitId | None
+    lot: LotId | None
+    part: str
+    maker: str | None = None
+    quantity: Decimal | None = None
+    operator: str | None = None
+
+
+class StepCompleted(NamedTuple):
+    """A station ended a step that measures nothing."""
+
+    unit: UnitId
+    step: str
+    station: Station
+    outcome: str
+    run: str | None = None
+    operator: str | None = None
+
+
+class RunReported(NamedTuple):
+    """A station reported one attempt with its values; `verdict` is the MES's judgement of them, `claim` the station's.
+
+    The values themselves are in the run record `run_id`; the verdict is a function of them and the unit's definition,
+    so it never has to be computed again.
+    """
+
+    unit: UnitId
+    step: str
+    station: Station
+    run_id: str
+    started_at: datetime
+    ended_at: datetime
+    claim: str
+    verdict: str
+    run: str | None = None
+    purpose: str = PRODUCTION
+    operator: str | None = None
+
+
+class SamplesTaken(NamedTuple):
+    """Telemetry of a step in progress was stored; it changes nothing but proves that the step ran."""
+
+    unit: UnitId
+    step: str
+    station: Station
+    run: str | None = None
+
+
+class UnitPacked(NamedTuple):
+    """A station packed a unit, perhaps into a container named `into`."""
+
+    unit: UnitId
+    into: str | None = None
+
+
+class UnitShipped(NamedTuple):
+    """A unit left the floor. As a station's fact it ships the unit only if the unit may ship."""
+
+    unit: UnitId
+    order: str | None = None
+    to: str | None = None
+
+
+class StepAnswered(NamedTuple):
+    """Decision: an ask was answered; a grant lets the step start until `valid_until`."""
+
+    unit: UnitId
+    step: str
+    station: Station
+    granted: bool
+    valid_until: datetime | None = None
+
+
+class ShipmentDecided(NamedTuple):
+    """Decision: the MES let a unit ship, having checked its gate then. Never taken back by a late fact."""
+
+    unit: UnitId
+    order: str | None = None
+    to: str | None = None
+
+
+class Disposed(NamedTuple):
+    """Decision: what becomes of a nonconformance. `ruling`: rework, scrap, use_as_is."""
+
+    unit: UnitId
+    nonconformance: str
+    ruling: str
+
+
+What: TypeAlias = (
+    PartReceived
+    | UnitIdentified
+    | StepAnswered
+    | StepStarted
+    | SamplesTaken
+    | PartRemoved
+    | PartInstalled
+    | StepCompleted
+    | RunReported
+    | Disposed
+    | UnitPacked
+    | UnitShipped
+    | ShipmentDecided
+)
+
+_RANKS: dict[type, int] = {
+    kind: rank
+    for rank, kind in enumerate(
+        (
+            PartReceived,
+            UnitIdentified,
+            StepAnswered,
+            StepStarted,
+            SamplesTaken,
+            PartRemoved,
+            PartInstalled,
+            StepCompleted,
+            RunReported,
+            Disposed,
+            UnitPacked,
+            UnitShipped,
+            ShipmentDecided,
+        )
+    )
+}
+
+
+class Key(NamedTuple):
+    """Where an entry stands in the order of the floor.
+
+    Stations stamp whole seconds, so a part's scan and the end of its step often carry the same time: at equal times
+    the natural order of work (`rank`: receive, identify, start, remove, install, end, pack, ship) decides before
+    source and id do.
+    """
+
+    at: datetime
+    rank: int
+    source: str
+    id: str
+
+
+class Entry(NamedTuple):
+    """One fact or decision: what happened, effective when, said by whom under which id."""
+
+    key: Key
+    what: What
+
+    @property
+    def at(self) -> datetime:
+        return self.key.at
+
+
+def entry(at: datetime, source: str, id: str, what: What) -> Entry:
+    """An entry with its place in the order worked out. `at` is effective time: never later than arrival."""
+    return Entry(Key(at, _RANKS[type(what)], source, id), what)

@@ -1,0 +1,102 @@
+"""The words for why not: stable codes with a sentence each.
+
+The same codes answer a request (a *refusal*) and are noted on a fact that happened all the same (a *deviation*).
+Nothing here knows HTTP or MQTT; `mes.rest.errors` maps codes to statuses in one table.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+SENTENCES: Mapping[str, str] = {
+    # identity
+    "unknown_unit": "No unit or lot has this serial yet.",
+    "unknown_part": "No product definition or bill of materials names this part number.",
+    "unknown_station": "No station of this name is registered.",
+    "unknown_order": "No work order has this number.",
+    "unknown_product": "No product definition exists for this part and revision.",
+    "unknown_hold": "No hold has this id.",
+    "unknown_line": "No line has this name.",
+    "unknown_message": "No message has this key.",
+    "unknown_run": "No run has this id.",
+    "ambiguous_serial": "Several parts share this serial; name the part.",
+    "placeholder_serial": "This text is what unprogrammed hardware reports, not a serial.",
+    "serial_taken": "Another unit of this part already has this serial.",
+    # route
+    "wrong_step": "The unit's route has no such step.",
+    "wrong_station_kind": "This step is done at another kind of station.",
+    "predecessor_open": "A step that must come first has not passed.",
+    "already_open": "The step is already in progress.",
+    "already_passed": "The step has already passed.",
+    "attempts_used": "All allowed attempts failed; the unit needs a disposition.",
+    "too_early": "The step ended before its minimum duration.",
+    "not_asked": "The step started without a grant.",
+    "on_hold": "The unit, or something it depends on, is on hold.",
+    "as_built_incomplete": "A required position is empty or holds a part that is not approved for it.",
+    "steps_open": "A required step has not passed.",
+    "unit_closed": "The unit is scrapped or shipped.",
+    "not_made_here": "The unit is a bought part and has no route.",
+    "not_nonconforming": "The nonconformance is already closed.",
+    "operator_missing": "This step must name its operator.",
+    # assembly
+    "wrong_part": "This part is not approved for the position.",
+    "position_unknown": "The parent has no such position.",
+    "position_occupied": "Another part was recorded in the position.",
+    "already_installed": "The part was already recorded as installed.",
+    "not_installed": "The part was not recorded in this position.",
+    "contains_itself": "A unit can't be installed into itself or into something it contains.",
+    "not_received": "The part was never received.",
+    "quantity_missing": "A lot is installed with a quantity.",
+    "failed_part": "The part has not passed its own route.",
+    # messages
+    "unreadable": "The message can't be read.",
+    "too_large": "The message is larger than allowed.",
+    "unit_mismatch": "The message names another unit than its run does.",
+    "conflicting_report": "The same event was reported before with other content.",
+    "facts_pending": "A fact about the unit has not been applied yet.",
+    "clock_skew": "The station's clock differs from the MES's.",
+    "wrong_source": "A station may speak under its own name only.",
+    "crashed_repeatedly": "The message was delivered several times without being settled.",
+    "unknown_characteristic": "The product definition does not name this measurement.",
+    # orders and requests
+    "work_order_closed": "The work order is closed or cancelled.",
+    "work_order_held": "The work order is on hold.",
+    "move_not_allowed": "This can't be done in the present state.",
+    "order_conflict": "The work order exists with other content.",
+    "definition_conflict": "A released definition never changes; make a new revision.",
+    "below_started": "The quantity can't be less than what is already started.",
+    "version_mismatch": "Someone else changed it since; read it again.",
+    "not_serialized": "Only a serialized made part can be ordered.",
+    "serials_mismatch": "The serials given don't match the quantity.",
+    "invalid": "Something in the request is wrong.",
+    # reserved for rules that later tables add
+    "expired_calibration": "The station's calibration is past due.",
+    "operator_not_qualified": "The operator is not qualified for this step.",
+    "program_not_approved": "The test program is not approved for this step.",
+    "firmware_mismatch": "Firmware differs from the product's baseline.",
+}
+
+
+class Reason(NamedTuple):
+    """One reason: a stable code, a sentence a person can act on, and the facts behind it."""
+
+    code: str
+    text: str
+    facts: dict[str, Any]
+
+
+def reason(code: str, text: str | None = None, /, **facts: Any) -> Reason:
+    """A reason with the code's own sentence unless a better one is given."""
+    return Reason(code, text or SENTENCES[code], facts)
+
+
+class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
+    """A request can't be done. Carries every reason at once; knows no HTTP."""
+
+    def __init__(self, *reasons: Reason) -> None:
+        super().__init__("; ".join(one.text for one in reasons))
+        self.reasons = reasons
+
+
+def refuse(code: str, text: str | None = None, /, **facts: Any) -> Refusal:
+    """A refusal with a single reason."""
+    return Refusal(reason(code, text, **facts))

@@ -1,0 +1,38 @@
+"""Every setting, read from `MES_*` environment variables. The only reader of the environment."""
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The settings of one process. `mes settings` lists them with these descriptions."""
+
+    model_config = SettingsConfigDict(env_prefix="MES_", frozen=True)
+
+    data_dir: Path = Field(Path(".mes"), description="Folder of the embedded database, broker and secrets.")
+    database_url: str | None = Field(
+        None, description="postgresql://user:password@host:port/name; unset: the embedded database in the data folder."
+    )
+    mqtt_url: str | None = Field(
+        None, description="mqtt[s]://user:password@host:port; unset: the embedded broker in the data folder."
+    )
+    site: str = Field("main", description="Name of this site; part of every journal entry's source.")
+    host: str = Field("127.0.0.1", description="Address that REST and pages listen on.")
+    port: int = Field(8460, description="Port of REST and pages.")
+    mqtt_port: int = Field(1883, description="Port of the embedded broker.")
+    message_max_bytes: int = Field(1024 * 1024, description="Largest MQTT message that is read, in bytes.")
+    body_max_bytes: int = Field(8 * 1024 * 1024, description="Largest REST request body, in bytes.")
+    batch_max_messages: int = Field(1000, description="Most messages that one ingest transaction takes.")
+    batch_linger_ms: float = Field(5.0, description="How long ingest waits for a batch to fill, in milliseconds.")
+    queue_max_messages: int = Field(5000, description="Most messages ingest holds in memory before it stops reading.")
+    pending_retry_s: float = Field(2.0, description="How often pending messages are looked at again, in seconds.")
+    log_level: str = Field("INFO", description="Least severe level that is logged.")
+
+
+@cache
+def settings() -> Settings:
+    """This process's settings, read once."""
+    return Settings()
