@@ -1,0 +1,222 @@
+"""The embedded MQTT broker: Mosquitto if the machine has it, else amqtt in a process of its own.
+
+It listens on this machine only and lets everyone in: it is for a first day and for tests. A real floor runs its own
+broker, with certificates and accounts, and names it in MES_MQTT_URL.
+"""
+
+import asyncio
+import os
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from mes.embedded import folder, ports
+from mes.embedded.child import POLL_S, Child, Process
+from mes.embedded.problems import PartError, PortTakenError
+
+DEFAULT_PORT = 1883
+START_S = 30.0
+ANSWER_S = 2.0
+MESSAGE_MAX_BYTES = 1024 * 1024
+HEADROOM_BYTES = 64 * 1024
+"""Mosquitto acknowledges a message beyond its limit and drops it silently; so its limit lies above ours, and the MES
+itself rejects what is too large, visibly."""
+
+# A clean-session CONNECT of MQTT 3.1.1 with client id `mes-probe`, the CONNACK that welcomes it, and a DISCONNECT.
+CONNECT = b"\x10\x15\x00\x04MQTT\x04\x02\x00\x0a\x00\x09mes-probe"
+CONNACK = b"\x20\x02\x00\x00"
+DISCONNECT = b"\xe0\x00"
+
+
+def find_mosquitto() -> str | None:
+    """The program, also where an ordinary user's PATH does not look."""
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin")
+
+
+def configuration(port: int, persistence: Path, message_max_bytes: int) -> str:
+    """Mosquitto's configuration: nothing is dropped silently, and little is lost when it is killed."""
+    lines = [
+        f"listener {port} {ports.HOST}",
+        "allow_anonymous true",
+        "persistence true",
+        f"persistence_location {persistence}/",
+        "autosave_interval 5",
+        "max_queued_messages 0",
+        "max_queued_bytes 0",
+        "max_inflight_messages 0",
+        f"message_size_limit {message_max_bytes + HEADROOM_BYTES}",
+        "set_tcp_nodelay true",
+        "sys_interval 0",
+        "log_dest stderr",
+        "log_type error",
+        "log_type warning",
+        "log_type notice",
+        "connection_messages false",
+        "log_timestamp_format %Y-%m-%dT%H:%M:%S",
+    ]
+    if os.geteuid() == 0:
+        # Otherwise it becomes the user `mosquitto`, who can neither enter our folder nor save there.
+        lines.append("user root")
+    return "\n".join(lines) + "\n"
+
+
+class Broker:
+    """The broker of one data folder."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        port: int | None = None,
+        *,
+        mosquitto: str | None | bool = True,
+        message_max_bytes: int = MESSAGE_MAX_BYTES,
+    ) -> None:
+        """`port=None` takes the port of last time, or the next free one; a given port is taken or refused.
+
+        `mosquitto` is a path, True to look for one, or False for amqtt.
+        """
+        self.data_dir = folder.prepare(data_dir)
+        self.log = self.data_dir / "broker.log"
+        self._wanted_port = port
+        self._mosquitto = find_mosquitto() if mosquitto is True else mosquitto or None
+        self._message_max_bytes = message_max_bytes
+        self._port_record = self.data_dir / "broker.port"
+        self._record = self.data_dir / "broker.process"
+        self._owner_record = self.data_dir / "broker.owner"
+        self._ours: Child | Process | None = None
+        self._port: int | None = None
+
+    @property
+    def url(self) -> str:
+        """Its address; only while it runs."""
+        if self._port is None:
+            raise PartError("The embedded broker was not started.")
+        return f"mqtt://{ports.HOST}:{self._port}"
+
+    @property
+    def kind(self) -> str:
+        """Which broker it is: `mosquitto` or `amqtt`."""
+        return "mosquitto" if self._mosquitto else "amqtt"
+
+    @property
+    def started_here(self) -> bool:
+        """Whether this is the one who must end the broker."""
+        return self._ours is not None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the broker's process lives."""
+        return self._ours.alive if self._ours else Process.read(self._record) is not None
+
+    async def start(self) -> str:
+        """Have a broker that answers, and give its address. Raises PortTakenError or PartError."""
+        async with folder.turn(self.data_dir / "broker.lock", 2 * START_S):
+            if not await self._use_running():
+                await self._start_broker()
+        return self.url
+
+    async def stop(self) -> None:
+        """End the broker if it was started here; Mosquitto saves its state first."""
+        ours, self._ours, self._port = self._ours, None, None
+        if ours is not None:
+            await ours.stop()
+            self._record.unlink(missing_ok=True)
+            self._owner_record.unlink(missing_ok=True)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        """The broker's address, for as long as the block lasts."""
+        try:
+            yield await self.start()
+        finally:
+            await self.stop()
+
+    async def _use_running(self) -> bool:
+        """Join the broker that another command started in this folder; become its owner if that command is dead."""
+        deadline = time.monotonic() + START_S
+        while process := Process.read(self._record):
+            port = ports.remembered(self._port_record, DEFAULT_PORT)
+            if await answers(port):
+                self._port = port
+                if Process.read(self._owner_record) is None:
+                    self._ours = process
+                    Process.current().write(self._owner_record)
+                return True
+            if time.monotonic() > deadline:
+                raise PartError(
+                    f"The broker of {self.data_dir} (process {process.pid}) does not answer. See {self.log}."
+                )
+            await asyncio.sleep(POLL_S)
+        return False
+
+    async def _start_broker(self) -> None:
+        """Start; when the port may be chosen and is snatched meanwhile, on the next one."""
+        while True:
+            port = self._choose_port()
+            child = Child("broker", self._argv(port), self.log)
+            if await self._came_up(child, port):
+                return
+            if ports.is_free(port):
+                raise PartError(
+                    f"The broker ({self.kind}) ended at once (status {child.status}):\n{child.last_lines()}"
+                )
+
+    def _choose_port(self) -> int:
+        if self._wanted_port is None:
+            return ports.next_free(ports.remembered(self._port_record, DEFAULT_PORT))
+        if not ports.is_free(self._wanted_port):
+            raise PortTakenError(
+                f"Port {self._wanted_port} is taken by another program, so the MQTT broker can not listen there. "
+                "Choose another with --mqtt-port or MES_MQTT_PORT, or use that broker with MES_MQTT_URL."
+            )
+        return self._wanted_port
+
+    def _argv(self, port: int) -> list[str]:
+        if self._mosquitto is None:
+            return [sys.executable, "-m", "mes.embedded.amqtt_process", str(port)]
+        persistence = self.data_dir / "broker"
+        persistence.mkdir(mode=0o700, exist_ok=True)
+        file = persistence / "mosquitto.conf"
+        file.write_text(configuration(port, persistence, self._message_max_bytes))
+        return [self._mosquitto, "-c", str(file)]
+
+    async def _came_up(self, child: Child, port: int) -> bool:
+        """Wait until the child answers; False if it ended instead."""
+        deadline = time.monotonic() + START_S
+        self._ours = child
+        self._port_record.write_text(str(port))
+        child.process.write(self._record)
+        Process.current().write(self._owner_record)
+        try:
+            while child.alive:
+                if await answers(port) and child.alive:
+                    self._port = port
+                    return True
+                if time.monotonic() > deadline:
+                    raise PartError(f"The broker did not answer within {START_S:.0f} s:\n{child.last_lines()}")
+                await asyncio.sleep(POLL_S)
+        except BaseException:
+            await self.stop()
+            raise
+        await self.stop()
+        return False
+
+
+async def answers(port: int, host: str = ports.HOST) -> bool:
+    """Whether a broker on this port welcomes an MQTT connection."""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(CONNECT)
+                welcome = await reader.readexactly(len(CONNACK))
+                writer.write(DISCONNECT)
+                return welcome == CONNACK
+            finally:
+                writer.close()
+                await writer.wait_closed()
+    except (OSError, TimeoutError, asyncio.IncompleteReadError):
+        return False

@@ -1,0 +1,42 @@
+"""The real PostgreSQL and brokers that tests run against: one server for the session, a database for each test."""
+
+import asyncio
+import itertools
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from mes.embedded.postgres import Postgres
+
+T = TypeVar("T")
+TEMPLATE = "template_mes"
+numbers = itertools.count(1)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end from a fixture that is not one, leaving pytest-asyncio's loops alone."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        return runner.run(work)
+
+
+async def execute(postgres: Postgres, statement: str) -> None:
+    """Run one statement in the server's maintenance database."""
+    connection = await asyncpg.connect(postgres.url_of("postgres"), ssl=False)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def make_database(postgres: Postgres, template: str = "template1") -> str:
+    """Make a database of its own for one test and give its address."""
+    name = f"test_{next(numbers)}"
+    run(execute(postgres, f"CREATE DATABASE {name} TEMPLATE {template}"))
+    return postgres.url_of(name)
+
+
+def drop_database(postgres: Postgres, url: str) -> None:
+    """Drop a test's database, whatever is still connected to it."""
+    run(execute(postgres, f"DROP DATABASE IF EXISTS {urlsplit(url).path[1:]} WITH (FORCE)"))
