@@ -1,0 +1,93 @@
+"""The wire contract: every message between stations and the MES, over MQTT or HTTP.
+
+`values` says what a single value may be, `facts` and `answers` what each type of message holds, `cloudevents` how
+it is wrapped, read and written, `mending` why something can't be read. No topic, no connection: see `mes.mqtt`.
+"""
+
+from mes.formats.messages.answers import (
+    Fate,
+    MessagesSettled,
+    MessagesWanted,
+    RunStop,
+    SettledMessage,
+    StepAnswered,
+    WireReason,
+    wire_reasons,
+)
+from mes.formats.messages.cloudevents import (
+    ANSWERS,
+    MESSAGE_MAX_BYTES,
+    TYPES,
+    Arrived,
+    Message,
+    Unreadable,
+    decode,
+    decode_answer,
+    encode_event,
+    encode_settled,
+)
+from mes.formats.messages.facts import (
+    Child,
+    Defect,
+    Fact,
+    Identifier,
+    PartInstalled,
+    PartReceived,
+    PartRemoved,
+    Program,
+    ReportedConnection,
+    ReportedMeasurement,
+    RunReported,
+    StationStatus,
+    StepAsked,
+    StepCompleted,
+    StepStarted,
+    UnitIdentified,
+    UnitPacked,
+    UnitShipped,
+)
+from mes.formats.messages.samples import SamplesTaken, sample_times
+from mes.formats.messages.values import UnitRef, Wrong
+
+__all__ = [
+    "ANSWERS",
+    "MESSAGE_MAX_BYTES",
+    "TYPES",
+    "Arrived",
+    "Child",
+    "Defect",
+    "Fact",
+    "Fate",
+    "Identifier",
+    "Message",
+    "MessagesSettled",
+    "MessagesWanted",
+    "PartInstalled",
+    "PartReceived",
+    "PartRemoved",
+    "Program",
+    "ReportedConnection",
+    "ReportedMeasurement",
+    "RunReported",
+    "RunStop",
+    "SamplesTaken",
+    "SettledMessage",
+    "StationStatus",
+    "StepAnswered",
+    "StepAsked",
+    "StepCompleted",
+    "StepStarted",
+    "UnitIdentified",
+    "UnitPacked",
+    "UnitRef",
+    "UnitShipped",
+    "Unreadable",
+    "WireReason",
+    "Wrong",
+    "decode",
+    "decode_answer",
+    "encode_event",
+    "encode_settled",
+    "sample_times",
+    "wire_reasons",
+]

@@ -1,0 +1,62 @@
+"""Telemetry on the wire: many samples of many channels in one message."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from mes.formats.messages.values import Text64, Text255, Time, UnitRef, Wrong, in_utc
+
+SPAN_MAX_S: Final = 366 * 24 * 3600.0
+"""Longest stretch of time that one message of samples may cover, in seconds."""
+
+
+class SamplesTaken(Struct, frozen=True, omit_defaults=True):
+    """Telemetry from `start` on: one sample of each channel every `period_s` seconds, or at `offsets_s` after it."""
+
+    unit: UnitRef
+    step: Text64
+    start: Time
+    channels: Annotated[
+        dict[Text255, Annotated[list[float | None], Meta(min_length=1, max_length=100_000)]],
+        Meta(min_length=1, max_length=10_000),
+    ]
+    run: Text255 | None = None
+    period_s: float | None = None
+    offsets_s: Annotated[tuple[float, ...], Meta(max_length=100_000)] | None = None
+
+    def __post_init__(self) -> None:
+        in_utc(self, "start")
+        _check_channels(self.channels)
+        _check_clock(self)
+
+
+def sample_times(samples: SamplesTaken) -> tuple[float, ...]:
+    """When each sample was taken, in seconds after `samples.start`."""
+    if samples.offsets_s is not None:
+        return samples.offsets_s
+    count = len(next(iter(samples.channels.values())))
+    return tuple(index * (samples.period_s or 0.0) for index in range(count))
+
+
+def _check_channels(channels: Mapping[str, list[float | None]]) -> None:
+    count = len(next(iter(channels.values())))
+    for name, values in channels.items():
+        if len(values) != count:
+            raise Wrong(f"it has {len(values)} samples where the first channel has {count}", f"channels.{name}")
+
+
+def _check_clock(samples: SamplesTaken) -> None:
+    count = len(next(iter(samples.channels.values())))
+    if (samples.period_s is None) == (samples.offsets_s is None):
+        raise Wrong("give either period_s or offsets_s", "period_s")
+    if samples.period_s is not None:
+        if not 0 < samples.period_s * count <= SPAN_MAX_S:
+            raise Wrong("it must be more than 0 and the samples span at most 366 days", "period_s")
+        return
+    offsets = samples.offsets_s or ()
+    if len(offsets) != count:
+        raise Wrong(f"it has {len(offsets)} entries for {count} samples", "offsets_s")
+    if offsets[0] < 0 or offsets[-1] > SPAN_MAX_S or any(b < a for a, b in pairwise(offsets)):
+        raise Wrong("offsets must ascend from 0 on and span at most 366 days", "offsets_s")
