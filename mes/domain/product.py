@@ -11,6 +11,9 @@ from decimal import Decimal
 FAMILIES = ("rack", "cabling", "power", "thermal", "networking", "compute", "component")
 SOURCES = ("made", "bought")
 TRACKINGS = ("serial", "lot", "bulk")
+ON_NO_ANSWER = ("stop", "go_on")
+NETLIST = "netlist"
+"""The reserved need: a step with it in `needs` tests the product's whole netlist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,10 @@ class BomLine:
 class Step:
     """One step of the route, done at one kind of station after all of `after` have passed.
 
-    `needs` are characteristics that a run must report; `installs` are positions that must be filled when the step
-    completes; `min_s` is its shortest honest duration in seconds; `attempts` how many failed production attempts are
-    allowed before a disposition is needed (None: no limit); `on_no_answer` tells a station what to do when an ask is
-    not answered (stop, go_on); `signed` steps need an operator's name.
+    `needs` are characteristics that a run must report (`netlist`: every wire of it); `installs` are positions that
+    must be filled when the step completes; `min_s` is its shortest honest duration in seconds; `attempts` how many
+    failed production attempts are allowed before a disposition is needed (None: no limit); `on_no_answer` tells a
+    station what to do when an ask is not answered (stop, go_on); `signed` steps need an operator's name.
     """
 
     step: str

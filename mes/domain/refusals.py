@@ -37,6 +37,8 @@ SENTENCES: Mapping[str, str] = {
     "not_made_here": "The unit is a bought part and has no route.",
     "not_nonconforming": "The nonconformance is already closed.",
     "operator_missing": "This step must name its operator.",
+    "part_taken_out": "A part was taken out while the step was in progress.",
+    "nonconformance_open": "A nonconformance of the unit is not settled.",
     # assembly
     "wrong_part": "This part is not approved for the position.",
     "position_unknown": "The parent has no such position.",
@@ -57,6 +59,18 @@ SENTENCES: Mapping[str, str] = {
     "wrong_source": "A station may speak under its own name only.",
     "crashed_repeatedly": "The message was delivered several times without being settled.",
     "unknown_characteristic": "The product definition does not name this measurement.",
+    # judgement of a run
+    "claim_kept": "The station did not finish the test; its values are kept, not judged.",
+    "claim_failed": "The station says that the product failed.",
+    "measurement_claimed_failed": "The station says that a measurement failed.",
+    "limit_broken": "A measurement is outside its limits.",
+    "connection_differs": "A connection differs from the netlist.",
+    "connection_not_tested": "A connection of the netlist was not tested.",
+    "characteristic_missing": "A characteristic that the step needs was not measured.",
+    "wrong_type": "A measurement is not of the type that its characteristic has.",
+    "not_finite": "A measurement is not a finite number.",
+    "unit_not_convertible": "A measurement's unit does not convert exactly to the characteristic's.",
+    "defects_claimed_pass": "The station reported defects and claims pass.",
     # orders and requests
     "work_order_closed": "The work order is closed or cancelled.",
     "work_order_held": "The work order is on hold.",
