@@ -69,25 +69,29 @@ class Broker:
     def __init__(
         self,
         data_dir: Path,
-        port: int | None = None,
+        port: int = DEFAULT_PORT,
         *,
-        mosquitto: str | None | bool = True,
+        exact: bool = True,
+        mosquitto: str | bool = True,
         message_max_bytes: int = MESSAGE_MAX_BYTES,
     ) -> None:
-        """`port=None` takes the port of last time, or the next free one; a given port is taken or refused.
+        """The port is had or refused; with `exact=False` it is that of last time, or the next free one from `port` on.
 
         `mosquitto` is a path, True to look for one, or False for amqtt.
         """
         self.data_dir = folder.prepare(data_dir)
         self.log = self.data_dir / "broker.log"
-        self._wanted_port = port
         self._mosquitto = find_mosquitto() if mosquitto is True else mosquitto or None
         self._message_max_bytes = message_max_bytes
+        self._first_port = port
+        self._exact = exact
         self._port_record = self.data_dir / "broker.port"
         self._record = self.data_dir / "broker.process"
         self._owner_record = self.data_dir / "broker.owner"
-        self._ours: Child | Process | None = None
+        self._lock = self.data_dir / "broker.lock"
+        self._use = folder.SharedUse(self.data_dir / "broker.users")
         self._port: int | None = None
+        self._child: Child | None = None
 
     @property
     def url(self) -> str:
@@ -98,33 +102,42 @@ class Broker:
 
     @property
     def kind(self) -> str:
-        """Which broker it is: `mosquitto` or `amqtt`."""
+        """Which broker it would start: `mosquitto` or `amqtt`."""
         return "mosquitto" if self._mosquitto else "amqtt"
 
     @property
     def started_here(self) -> bool:
-        """Whether this is the one who must end the broker."""
-        return self._ours is not None
+        """Whether the broker is our child, and not somebody else's that we joined."""
+        return self._child is not None
 
     @property
     def alive(self) -> bool:
         """Whether the broker's process lives."""
-        return self._ours.alive if self._ours else Process.read(self._record) is not None
+        return self._child.alive if self._child else Process.read(self._record) is not None
 
     async def start(self) -> str:
-        """Have a broker that answers, and give its address. Raises PortTakenError or PartError."""
-        async with folder.turn(self.data_dir / "broker.lock", 2 * START_S):
-            if not await self._use_running():
+        """Have a broker that answers, and give its address; again after a crash, at the same port.
+
+        Raises PortTakenError, or PartError with the log's last lines.
+        """
+        async with folder.turn(self._lock, 2 * START_S):
+            if not await self._join_running():
                 await self._start_broker()
+            self._use.join()
         return self.url
 
     async def stop(self) -> None:
-        """End the broker if it was started here; Mosquitto saves its state first."""
-        ours, self._ours, self._port = self._ours, None, None
-        if ours is not None:
-            await ours.stop()
-            self._record.unlink(missing_ok=True)
-            self._owner_record.unlink(missing_ok=True)
+        """End the broker if it was started here, or if its owner is gone and nobody else uses it.
+
+        Mosquitto saves its state first.
+        """
+        async with folder.turn(self._lock, 2 * START_S):
+            last = self._use.leave()
+            child, self._child, self._port = self._child, None, None
+            if child is not None:
+                await child.stop()
+            elif last and Process.read(self._owner_record) is None and (orphan := Process.read(self._record)):
+                await orphan.stop()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
@@ -134,21 +147,16 @@ class Broker:
         finally:
             await self.stop()
 
-    async def _use_running(self) -> bool:
-        """Join the broker that another command started in this folder; become its owner if that command is dead."""
+    async def _join_running(self) -> bool:
+        """Join the broker that another command started in this folder. One that goes down meanwhile is waited for."""
         deadline = time.monotonic() + START_S
         while process := Process.read(self._record):
-            port = ports.remembered(self._port_record, DEFAULT_PORT)
+            port = ports.remembered(self._port_record, self._first_port)
             if await answers(port):
-                self._port = port
-                if Process.read(self._owner_record) is None:
-                    self._ours = process
-                    Process.current().write(self._owner_record)
+                self._port, self._child = port, None
                 return True
             if time.monotonic() > deadline:
-                raise PartError(
-                    f"The broker of {self.data_dir} (process {process.pid}) does not answer. See {self.log}."
-                )
+                raise PartError(f"The broker (process {process.pid}) does not answer. See {self.log}.")
             await asyncio.sleep(POLL_S)
         return False
 
@@ -160,19 +168,18 @@ class Broker:
             if await self._came_up(child, port):
                 return
             if ports.is_free(port):
-                raise PartError(
-                    f"The broker ({self.kind}) ended at once (status {child.status}):\n{child.last_lines()}"
-                )
+                raise PartError(f"{self.kind} ended at once (status {child.status}):\n{child.last_lines()}")
 
     def _choose_port(self) -> int:
-        if self._wanted_port is None:
-            return ports.next_free(ports.remembered(self._port_record, DEFAULT_PORT))
-        if not ports.is_free(self._wanted_port):
+        if not self._exact and self._port is None:
+            return ports.next_free(ports.remembered(self._port_record, self._first_port))
+        port = self._port or self._first_port
+        if not ports.is_free(port):
             raise PortTakenError(
-                f"Port {self._wanted_port} is taken by another program, so the MQTT broker can not listen there. "
+                f"Port {port} is taken by another program, so the MQTT broker can not listen there. "
                 "Choose another with --mqtt-port or MES_MQTT_PORT, or use that broker with MES_MQTT_URL."
             )
-        return self._wanted_port
+        return port
 
     def _argv(self, port: int) -> list[str]:
         if self._mosquitto is None:
@@ -186,23 +193,24 @@ class Broker:
     async def _came_up(self, child: Child, port: int) -> bool:
         """Wait until the child answers; False if it ended instead."""
         deadline = time.monotonic() + START_S
-        self._ours = child
+        try:
+            while child.alive and time.monotonic() < deadline:
+                if await answers(port) and child.alive:
+                    self._take(child, port)
+                    return True
+                await asyncio.sleep(POLL_S)
+            if child.alive:
+                raise PartError(f"The broker did not answer within {START_S:.0f} s:\n{child.last_lines()}")
+            return False
+        except BaseException:
+            await child.stop()
+            raise
+
+    def _take(self, child: Child, port: int) -> None:
+        self._port, self._child = port, child
         self._port_record.write_text(str(port))
         child.process.write(self._record)
         Process.current().write(self._owner_record)
-        try:
-            while child.alive:
-                if await answers(port) and child.alive:
-                    self._port = port
-                    return True
-                if time.monotonic() > deadline:
-                    raise PartError(f"The broker did not answer within {START_S:.0f} s:\n{child.last_lines()}")
-                await asyncio.sleep(POLL_S)
-        except BaseException:
-            await self.stop()
-            raise
-        await self.stop()
-        return False
 
 
 async def answers(port: int, host: str = ports.HOST) -> bool:

@@ -15,8 +15,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 POLL_S = 0.02
+PROC = Path("/proc/self/stat")
 LOG_MAX_BYTES = 16 * 1024 * 1024
 TAIL_MAX_BYTES = 8 * 1024
 LAUNCH = str(Path(__file__).with_name("launch.py"))
@@ -28,7 +30,7 @@ POLITELY: Steps = ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
 
 def born(pid: int) -> str | None:
     """When the process with this number was born, in the system's own words; None if there is none (or a zombie)."""
-    if sys.platform == "linux":
+    if PROC.exists():
         try:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
@@ -107,11 +109,12 @@ class Child:
         *,
         env: Mapping[str, str] | None = None,
         identity: str = "self",
-        death_signal: signal.Signals = signal.SIGTERM,
+        death_signal: signal.Signals | None = signal.SIGTERM,
     ) -> None:
+        """`death_signal` is what the kernel sends it when we end; None lets it live on."""
         self.name = name
         self.log = log
-        launch = [sys.executable, "-I", "-S", LAUNCH, str(os.getpid()), str(int(death_signal)), identity]
+        launch = [sys.executable, "-I", "-S", LAUNCH, str(os.getpid()), str(int(death_signal or 0)), identity]
         with open_log(log) as output:
             # The kernel's death signal follows the *thread* that forks: start children from a thread that stays.
             self._popen = subprocess.Popen(
@@ -144,17 +147,27 @@ class Child:
 
     async def stop(self, steps: Steps = POLITELY, *, group: bool = False) -> None:
         """End the child and collect it."""
-        if self.alive:
-            await self.process.stop(steps, group=group)
+        try:
+            if self.alive:
+                await self.process.stop(steps, group=group)
+        finally:
+            self.collect()
+
+    def disown(self) -> None:
+        """Leave it to live on without us."""
+        self._popen.returncode = 0  # or Python complains, when this object goes, that it still runs
+
+    def collect(self, within_s: float = 1.0) -> None:
+        """Take note of the end of a child that was killed, so that no zombie stays."""
         with suppress(subprocess.TimeoutExpired):
-            self._popen.wait(timeout=1)
+            self._popen.wait(timeout=within_s)
 
     def last_lines(self, count: int = 8) -> str:
         """The end of the log, for an error's text."""
         return tail(self.log, count)
 
 
-def open_log(log: Path):  # type: ignore[no-untyped-def]
+def open_log(log: Path) -> BinaryIO:
     """Open a log to append to; one that grew beyond LOG_MAX_BYTES is first put aside as `.1`."""
     with suppress(FileNotFoundError):
         if log.stat().st_size > LOG_MAX_BYTES:

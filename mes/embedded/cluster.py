@@ -19,7 +19,7 @@ RIDDANCE = ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 
 @dataclass(frozen=True)
 class Pidfile:
-    """What `postmaster.pid` tells. Its lines: number, folder, start, port, socket folder, address, memory key, state."""
+    """What `postmaster.pid` tells: number, folder, start, port, socket folder, address, memory key, state."""
 
     pid: int
     port: int
@@ -47,7 +47,7 @@ def postmaster(cluster: Path) -> Process | None:
 def _works_in(pid: int, cluster: Path) -> bool:
     """Whether a process has the folder as its working folder, as a postmaster does. True where we can not see."""
     try:
-        return os.stat(f"/proc/{pid}/cwd").st_ino == cluster.stat().st_ino
+        return Path(f"/proc/{pid}/cwd").stat().st_ino == cluster.stat().st_ino
     except PermissionError:
         return True
     except OSError:

@@ -63,6 +63,30 @@ async def turn(lock: Path, within_s: float) -> AsyncIterator[None]:
         os.close(descriptor)
 
 
+class SharedUse:
+    """A mark that something is in use by this process; the kernel takes it away when the process ends."""
+
+    def __init__(self, mark: Path) -> None:
+        self._mark = mark
+        self._descriptor: int | None = None
+
+    def join(self) -> None:
+        """Begin to use it; twice is once."""
+        if self._descriptor is None:
+            self._descriptor = os.open(self._mark, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+
+    def leave(self) -> bool:
+        """End the use. True if nobody else uses it now; to be asked only where nobody can join meanwhile."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is None:
+            return True
+        try:
+            return _try_lock(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 @contextmanager
 def sole_use(data_dir: Path) -> Iterator[None]:
     """Be the only `mes up` or `mes demo` of this folder. Raises FolderInUseError, naming the other's process."""
@@ -72,7 +96,8 @@ def sole_use(data_dir: Path) -> Iterator[None]:
         if not _try_lock(descriptor):
             holder = lock.read_text().strip() or "unknown"
             raise FolderInUseError(
-                f"The services of {data_dir} run already (process {holder}). Stop that one, or choose another --data-dir."
+                f"The services of {data_dir} run already (process {holder}). "
+                "Stop that one, or choose another --data-dir."
             )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)

@@ -46,7 +46,7 @@ def take_identity(identity: str) -> None:
 
 
 def die_with_parent(parent: int, signal_number: int) -> None:
-    """Have the kernel signal us when the parent ends, however it ends. Must follow a change of identity, which clears it."""
+    """Have the kernel signal us when the parent ends, however it ends. A change of identity would clear it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
     if os.getppid() != parent:

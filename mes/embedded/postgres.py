@@ -1,7 +1,8 @@
 """The embedded PostgreSQL: one server on the data folder, started when needed and never twice.
 
-Whoever finds a server running in the folder uses it; whoever started it ends it. Nothing here ever touches another
-PostgreSQL of this machine: the folder, the port and the password are our own.
+Whoever finds a server running in the folder uses it. Who started it ends it, unless it was started for a short while
+and others use it by now: then the last one out ends it. Nothing here ever touches another PostgreSQL of this machine:
+the folder, the port and the password are our own.
 """
 
 import asyncio
@@ -73,21 +74,28 @@ class Postgres:
         data_dir: Path,
         *,
         durable: bool = True,
+        for_a_while: bool = False,
         programs: Binaries | None = None,
         namespaces: bool = True,
     ) -> None:
-        """`durable=False` is for tests: a power cut loses data. `programs` and `namespaces` overrule what is found."""
+        """`durable=False` is for tests: a power cut loses data. `for_a_while` leaves the server to others who joined.
+
+        `programs` and `namespaces` overrule what is found on the machine.
+        """
         self.data_dir = folder.prepare(data_dir)
         self.cluster = self.data_dir / "postgres"
         self.log = self.data_dir / "postgres.log"
         self._durable = durable
+        self._for_a_while = for_a_while
         self._programs = programs
         self._namespaces = namespaces
         self._port_record = self.data_dir / "postgres.port"
         self._owner_record = self.data_dir / "postgres.owner"
         self._password_file = self.data_dir / "postgres.password"
+        self._lock = self.data_dir / "postgres.lock"
+        self._use = folder.SharedUse(self.data_dir / "postgres.users")
         self._access: Access | None = None
-        self._ours: Child | Process | None = None
+        self._child: Child | None = None
 
     @property
     def url(self) -> str:
@@ -102,31 +110,44 @@ class Postgres:
 
     @property
     def started_here(self) -> bool:
-        """Whether this is the one who must end the server."""
-        return self._ours is not None
+        """Whether the server is our child, and not somebody else's that we joined."""
+        return self._child is not None
 
     @property
     def alive(self) -> bool:
         """Whether the server's main process lives."""
-        return self._ours.alive if self._ours else cluster.postmaster(self.cluster) is not None
+        return self._child.alive if self._child else cluster.postmaster(self.cluster) is not None
 
     async def start(self) -> str:
-        """Have a server that accepts connections, and give its address. Raises PartError with the log's last lines."""
-        async with folder.turn(self.data_dir / "postgres.lock", START_S + RETRY_S):
-            if await self._use_running():
-                return self.url
-            if not (self.cluster / "PG_VERSION").exists():
-                await self._make()
-            await self._start_server()
-            await self._ensure_database()
+        """Have a server that accepts connections, and give its address; again after a crash, at the same port.
+
+        Raises PartError with the log's last lines.
+        """
+        async with folder.turn(self._lock, START_S + RETRY_S):
+            if not await self._join_running():
+                if not (self.cluster / "PG_VERSION").exists():
+                    await self._make()
+                await self._start_server()
+                await self._ensure_database()
+            self._use.join()
         return self.url
 
-    async def stop(self, steps: Steps = FAST) -> None:
-        """End the server if it was started here; otherwise leave it to whoever did."""
-        ours, self._ours, self._access = self._ours, None, None
-        if ours is not None:
-            await ours.stop(steps)
-            self._owner_record.unlink(missing_ok=True)
+    async def stop(self) -> None:
+        """End the server if that is ours to do; otherwise leave it to whoever uses it."""
+        async with folder.turn(self._lock, START_S + RETRY_S):
+            last = self._use.leave()
+            child, self._child, self._access = self._child, None, None
+            if child is not None and self._for_a_while and not last:
+                child.disown()
+            elif child is not None:
+                await child.stop(FAST)
+            elif last and Process.read(self._owner_record) is None:
+                await self._stop_orphan()
+
+    async def _stop_orphan(self) -> None:
+        """End a server that nobody uses and whose owner is gone."""
+        if process := cluster.postmaster(self.cluster):
+            await process.stop(FAST)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
@@ -140,27 +161,20 @@ class Postgres:
         programs = self._programs or binaries.for_new_folder()
         await cluster.make(self.cluster, programs, self._password_file, self.log, namespaces=self._namespaces)
 
-    async def _use_running(self) -> bool:
+    async def _join_running(self) -> bool:
         """Join the server that runs in the folder. One that comes up or goes down meanwhile is waited for."""
         deadline = time.monotonic() + START_S
         while process := cluster.postmaster(self.cluster):
             found = cluster.Pidfile.read(self.cluster)
             if found and found.ready and await self._accepts(Access(found.port, self._password())):
-                self._access = Access(found.port, self._password())
-                self._adopt(process)
+                self._access, self._child = Access(found.port, self._password()), None
                 return True
             if time.monotonic() > deadline:
                 raise PartError(
-                    f"A PostgreSQL (process {process.pid}) runs in {self.cluster} but does not let us in. See {self.log}."
+                    f"PostgreSQL (process {process.pid}) runs in {self.cluster} but lets nobody in. See {self.log}."
                 )
             await asyncio.sleep(POLL_S)
         return False
-
-    def _adopt(self, process: Process) -> None:
-        """A server whose owner died without ending it becomes ours to end."""
-        if self._ours is None and Process.read(self._owner_record) is None:
-            self._ours = process
-            Process.current().write(self._owner_record)
 
     async def _start_server(self) -> None:
         """Start, and again while the remains of a crash go away or a port is snatched."""
@@ -169,11 +183,11 @@ class Postgres:
         retry_until = time.monotonic() + RETRY_S
         while True:
             cluster.disown_pidfile(self.cluster)
-            port = ports.next_free(ports.remembered(self._port_record, FIRST_PORT))
+            port = self._access.port if self._access else ports.next_free(self._first_port())
             log_start = self.log.stat().st_size if self.log.exists() else 0
-            child = Child(
-                "postgres", self._argv(programs, port), self.log, identity=identity, death_signal=signal.SIGINT
-            )
+            argv = self._argv(programs, port)
+            death_signal = None if self._for_a_while else signal.SIGINT
+            child = Child("postgres", argv, self.log, identity=identity, death_signal=death_signal)
             if await self._came_up(child, port):
                 return
             said = _said_since(self.log, log_start)
@@ -187,24 +201,24 @@ class Postgres:
         """Wait until the child accepts connections; False if it ended instead."""
         access = Access(port, self._password())
         deadline = time.monotonic() + START_S
-        self._ours = child
-        Process.current().write(self._owner_record)
         try:
             while child.alive and time.monotonic() < deadline:
                 found = cluster.Pidfile.read(self.cluster)
                 if found and found.ready and found.pid == child.process.pid and await self._accepts(access):
-                    self._access = access
+                    self._access, self._child = access, child
+                    Process.current().write(self._owner_record)
                     self._port_record.write_text(str(port))
                     return True
                 await asyncio.sleep(POLL_S)
+            if child.alive:
+                raise PartError(f"PostgreSQL did not become ready within {START_S:.0f} s:\n{child.last_lines()}")
+            return False
         except BaseException:
-            await self.stop(AT_ONCE)
+            await child.stop(AT_ONCE)
             raise
-        still_alive = child.alive
-        await self.stop(AT_ONCE)
-        if still_alive:
-            raise PartError(f"PostgreSQL did not become ready within {START_S:.0f} s:\n{child.last_lines()}")
-        return False
+
+    def _first_port(self) -> int:
+        return ports.remembered(self._port_record, FIRST_PORT)
 
     def _programs_of_folder(self) -> Binaries:
         wanted = int((self.cluster / "PG_VERSION").read_text())
