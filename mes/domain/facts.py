@@ -5,6 +5,7 @@ same set, ordered by `Entry.key`. Units and lots are referred to by their intern
 database): a fact gets here only after its serials were resolved.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, TypeAlias
@@ -225,3 +226,11 @@ class Entry(NamedTuple):
 def entry(at: datetime, source: str, id: str, what: What) -> Entry:
     """An entry with its place in the order worked out. `at` is effective time: never later than arrival."""
     return Entry(Key(at, _RANKS[type(what)], source, id), what)
+
+
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Entries in the order of the floor, each (source, id) once."""
+    once: dict[tuple[str, str], Entry] = {}
+    for one in sorted(entries, key=lambda one: one.key):
+        once.setdefault((one.key.source, one.key.id), one)
+    return list(once.values())

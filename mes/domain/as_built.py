@@ -1,0 +1,110 @@
+"""What is in a unit's positions, against what its definition wants there.
+
+The bridge between the fold's two layers: stays of a unit's parts become `PositionChanged` events of the unit.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from mes.domain.assembly import Assembly, Change, Place, Stay
+from mes.domain.facts import Key, UnitId
+from mes.domain.product import Definition
+from mes.domain.refusals import Reason, reason
+
+
+class PositionChanged(NamedTuple):
+    """A position of a unit holds something else from now on.
+
+    `content` names it (a unit's id, or lots' ids joined by +; None: empty), `fits` says whether it is all that the
+    definition wants there, `taken_out` whether something is gone that was there before.
+    """
+
+    key: Key
+    unit: UnitId
+    position: str
+    content: str | None
+    fits: bool
+    taken_out: bool
+
+
+def fit(definition: Definition | None, position: str, part: str, maker: str | None = None) -> tuple[Reason, ...]:
+    """Why a part may not be in a position of a product; nothing if it may, or if the product is not defined here."""
+    if definition is None:
+        return ()
+    line = definition.line_at(position)
+    if line is None:
+        return (reason("position_unknown", position=position),)
+    if not line.approves(part, maker):
+        return (reason("wrong_part", position=position, part=part, wanted=line.part),)
+    return ()
+
+
+def is_fitting(definition: Definition | None, position: str, content: Sequence[Stay]) -> bool:
+    """Whether what is in a position is all approved and enough. A lot of unknown quantity is taken to be enough."""
+    if any(fit(definition, position, stay.part, stay.maker) for stay in content):
+        return False
+    line = definition.line_at(position) if definition else None
+    return line is None or _quantity(content) is None or (_quantity(content) or 0) >= line.quantity
+
+
+def changes_of(
+    assembly: Assembly, key: Key, change: Change, definition_of: Callable[[UnitId], Definition | None]
+) -> list[PositionChanged]:
+    """The position changes that one just applied change means, each for its own `unit`.
+
+    `definition_of` finds a parent's definition: a part that moved changes positions of two parents.
+    """
+    changed: dict[Place, list[Stay]] = {stay.place: [] for stay in (*change.closed, *change.voided, *change.opened)}
+    for stay in change.closed:
+        changed[stay.place].append(stay)
+    return [
+        _changed(key, place, assembly.contents(place), left, definition_of(place[0])) for place, left in changed.items()
+    ]
+
+
+def position_changes(stays: Iterable[Stay], definition: Definition | None) -> list[PositionChanged]:
+    """The position changes that the stays in one unit mean, in order: what `changes_of` would have said over time."""
+    by_place: dict[Place, list[Stay]] = {}
+    for stay in stays:
+        by_place.setdefault(stay.place, []).append(stay)
+    changes = [one for place, there in by_place.items() for one in _changes_at_place(place, there, definition)]
+    return sorted(changes, key=lambda one: one.key)
+
+
+def _changes_at_place(place: Place, stays: list[Stay], definition: Definition | None) -> Iterable[PositionChanged]:
+    opened: dict[Key, list[Stay]] = {}
+    closed: dict[Key, list[Stay]] = {}
+    rest_since: dict[Key, Key] = {}
+    for stay in sorted(stays, key=lambda one: one.since):
+        # What is left of a lot keeps its install's key, but came about by the removal before it.
+        opened.setdefault(rest_since.get(stay.installed_by, stay.installed_by), []).append(stay)
+        if stay.removed_by:
+            rest_since[stay.installed_by] = stay.removed_by
+            closed.setdefault(stay.removed_by, []).append(stay)
+    content: list[Stay] = []
+    for key in sorted({*opened, *closed}):
+        left = closed.get(key, [])
+        content = [*(stay for stay in content if stay not in left), *opened.get(key, [])]
+        yield _changed(key, place, content, left, definition)
+
+
+def _changed(
+    key: Key, place: Place, content: Sequence[Stay], left: Sequence[Stay], definition: Definition | None
+) -> PositionChanged:
+    names = sorted({stay.child or stay.lot or stay.part for stay in content})
+    return PositionChanged(
+        key=key,
+        unit=place[0],
+        position=place[1],
+        content="+".join(names) or None,
+        fits=bool(content) and is_fitting(definition, place[1], content),
+        taken_out=any(stay.child for stay in left) or bool(left and not content),
+    )
+
+
+def _quantity(content: Sequence[Stay]) -> Decimal | None:
+    """How much is there, a serialized part being one; None: not known."""
+    amounts = [Decimal(1) if stay.child else stay.quantity for stay in content]
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known, Decimal(0)) if len(known) == len(amounts) else None

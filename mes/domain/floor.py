@@ -1,0 +1,83 @@
+"""The whole floor in memory: both layers of the fold over one set of entries.
+
+The reference that stored state is checked against: whatever order entries came in, and however often, what is stored
+must equal this.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mes.domain.as_built import fit, position_changes
+from mes.domain.assembly import Stay, fold_assembly
+from mes.domain.facts import Entry, Key, PartInstalled, UnitId, in_order
+from mes.domain.hold import Hold, concerning
+from mes.domain.nonconformance import Nonconformance
+from mes.domain.product import Definition
+from mes.domain.refusals import Reason
+from mes.domain.unit import Attempt, Progress, fold_unit, subject_of
+
+
+@dataclass(slots=True)
+class Floor:
+    """All stays, each unit's progress and attempts, all nonconformances, and the deviations of each entry."""
+
+    stays: list[Stay] = field(default_factory=list)
+    units: dict[UnitId, tuple[Progress, list[Attempt]]] = field(default_factory=dict)
+    nonconformances: dict[str, Nonconformance] = field(default_factory=dict)
+    deviations: dict[Key, tuple[Reason, ...]] = field(default_factory=dict)
+
+
+def fold_floor(
+    definitions: Mapping[UnitId, Definition | None],
+    entries: Iterable[Entry],
+    holds: Sequence[Hold] = (),
+    orders: Mapping[UnitId, str] | None = None,
+    orders_closed_at: Mapping[str, datetime] | None = None,
+) -> Floor:
+    """What a set of entries about the units of `definitions` comes to. A unit's order is in `orders`.
+
+    A hold on a lot concerns the units that ever held it in a position of their own.
+    """
+    ordered = in_order(entries)
+    assembly = fold_assembly(ordered)
+    floor = Floor(stays=assembly.stays, deviations=dict(assembly.deviations))
+    for entry in ordered:
+        _note(floor, entry.key, misfits(entry, definitions))
+    by_parent: dict[UnitId, list[Stay]] = {}
+    for stay in assembly.stays:
+        by_parent.setdefault(stay.parent, []).append(stay)
+    by_unit: dict[UnitId, list[Entry]] = {}
+    for entry in ordered:
+        if unit := subject_of(entry.what):
+            by_unit.setdefault(unit, []).append(entry)
+    for unit in dict.fromkeys((*definitions, *by_unit, *by_parent)):
+        definition, stays = definitions.get(unit), by_parent.get(unit, [])
+        order = (orders or {}).get(unit)
+        lots = {stay.lot for stay in stays if stay.lot}
+        part = definition.part if definition else None
+        history = fold_unit(
+            definition,
+            by_unit.get(unit, ()),
+            position_changes(stays, definition),
+            concerning(holds, unit=unit, part=part, order=order, lots=lots),
+            (orders_closed_at or {}).get(order or ""),
+        )
+        floor.units[unit] = history.progress, history.attempts
+        floor.nonconformances.update(history.nonconformances)
+        for key, found in history.deviations.items():
+            _note(floor, key, found)
+    return floor
+
+
+def misfits(entry: Entry, definitions: Mapping[UnitId, Definition | None]) -> tuple[Reason, ...]:
+    """What an install's part and position are to the parent's definition: nothing if they fit."""
+    what = entry.what
+    if not isinstance(what, PartInstalled):
+        return ()
+    return fit(definitions.get(what.parent), what.position, what.part, what.maker)
+
+
+def _note(floor: Floor, key: Key, found: tuple[Reason, ...]) -> None:
+    if found:
+        floor.deviations[key] = floor.deviations.get(key, ()) + found
