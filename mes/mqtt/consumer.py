@@ -1,0 +1,99 @@
+"""The ingest loop: take a batch, settle it in one transaction, acknowledge after its commit, send receipts.
+
+What becomes of a message is decided by the `settle` that is given. If that fails (the database is gone), nothing of
+the batch is acknowledged: the connection is dropped and the broker delivers all of it again after a pause.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Final, TypeAlias
+
+from mes.formats.messages import MESSAGE_MAX_BYTES, Arrived, decode
+from mes.mqtt import topics
+from mes.mqtt.bridge import Bridge, Delivery
+from mes.mqtt.receipts import Settled, write_receipts
+
+log = logging.getLogger(__name__)
+
+RETRY_MIN_S: Final = 0.5
+RETRY_MAX_S: Final = 30.0
+STOP_S: Final = 10.0
+
+Settle: TypeAlias = Callable[[Sequence[Arrived], datetime], Awaitable[Sequence[Settled]]]
+"""Makes messages that arrived at a moment part of the record and says what became of each; returns after commit."""
+
+
+async def run(
+    bridge: Bridge,
+    settle: Settle,
+    *,
+    source: str,
+    batch_max_messages: int = 1000,
+    linger_ms: float = 5.0,
+    message_max_bytes: int = MESSAGE_MAX_BYTES,
+) -> None:
+    """Ingests until it is cancelled; the batch in hand is finished then. `source` is who signs the receipts."""
+    pause_s = RETRY_MIN_S
+    while True:
+        batch = await bridge.get_batch(batch_max_messages, linger_ms)
+        if await _finish(_ingest(bridge, settle, batch, source, message_max_bytes)):
+            pause_s = RETRY_MIN_S
+        else:
+            bridge.drop(pause_s)
+            pause_s = min(pause_s * 2, RETRY_MAX_S)
+
+
+def publish_settled(bridge: Bridge, settled: Iterable[Settled], *, source: str, at: datetime) -> None:
+    """Sends receipts: also the second one of messages that were pending and are settled now."""
+    for receipt in write_receipts(settled, source, at):
+        if not bridge.publish(receipt.topic, receipt.payload):
+            log.warning("too many messages wait for the broker; a receipt on %s is left out", receipt.topic)
+
+
+def read(batch: Sequence[Delivery], message_max_bytes: int = MESSAGE_MAX_BYTES) -> list[Arrived]:
+    """The messages in a batch, in order. What came on a topic that names no station is logged and left out."""
+    arrived: list[Arrived] = []
+    for one in batch:
+        address = topics.parse(one.topic)
+        if address is None:
+            log.warning("a message on the topic %.200r is left out: it names no station", one.topic)
+            continue
+        arrived += decode(
+            address.station,
+            address.kind,
+            one.payload,
+            properties=one.properties,
+            content_type=one.content_type,
+            max_bytes=message_max_bytes,
+        )
+    return arrived
+
+
+async def _ingest(
+    bridge: Bridge, settle: Settle, batch: Sequence[Delivery], source: str, message_max_bytes: int
+) -> bool:
+    """Whether the batch was settled, and so acknowledged."""
+    at = datetime.now(UTC)
+    arrived = read(batch, message_max_bytes)
+    try:
+        settled = await settle(arrived, at) if arrived else ()
+    except Exception:
+        log.exception("a batch of %d messages was not settled; they will be delivered again", len(batch))
+        return False
+    bridge.ack(batch)
+    publish_settled(bridge, settled, source=source, at=at)
+    return True
+
+
+async def _finish(work: Awaitable[bool]) -> bool:
+    """Does the work to its end, also when cancelled meanwhile: then for at most `STOP_S` seconds."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(task, STOP_S)
+        raise
