@@ -18,6 +18,7 @@ class Database:
 
     def __init__(self, url: str, *, site: str = "main", pool_size: int = 5) -> None:
         self.url = url
+        self.site = site
         self.engine: AsyncEngine = create_async_engine(
             make_url(url).set(drivername="postgresql+asyncpg"),
             pool_size=pool_size,
@@ -55,5 +56,8 @@ class Database:
 
 async def driver(connection: AsyncConnection) -> Any:
     """The asyncpg connection underneath, inside the same transaction: for COPY and the hottest statements."""
-    raw = await connection.get_raw_connection()
-    return raw.driver_connection
+    raw = (await connection.get_raw_connection()).driver_connection
+    if raw is not None and not raw.is_in_transaction():
+        # SQLAlchemy begins at its first statement; what the driver did before would commit by itself.
+        await connection.execute(text("SELECT 1"))
+    return raw

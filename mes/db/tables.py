@@ -415,7 +415,7 @@ message = Table(
     metadata,
     Column("key", ID, primary_key=True, comment="What REST calls it."),
     Column("station", KEY, nullable=False, comment="Station whose topic it came on."),
-    Column("kind", KEY, nullable=False, comment="Kind of topic it came on."),
+    Column("kind", KEY, comment="Kind of topic it belongs to; null: unreadable."),
     Column("source", KEY, comment="CloudEvents source; null: unreadable."),
     Column("id", KEY, comment="CloudEvents id; null: unreadable."),
     Column("type", KEY, comment="CloudEvents type; null: unreadable."),
@@ -437,11 +437,12 @@ journal = Table(
     "journal",
     metadata,
     Column("id", ID, primary_key=True, comment="Id of the entry, as in its body."),
+    Column("era", SmallInteger, nullable=False, server_default="1", comment="The cluster that xid belongs to: 1, 2, …"),
     Column("xid", Xid8(), nullable=False, server_default=text("pg_current_xact_id()"), comment="For numbering only."),
     Column("recorded_at", MOMENT, nullable=False, comment="When it was written."),
     Column("type", KEY, nullable=False, comment="Event type."),
     Column("body", Text, nullable=False, comment="The entry: a CloudEvent as canonical JSON, byte for byte."),
-    Index("ix_journal_xid", "xid", "id"),
+    Index("ix_journal_xid", "era", "xid", "id"),
     comment="Everything that happened: append-only.",
 )
 
@@ -459,6 +460,7 @@ journal_subject = Table(
     Column("subject_id", ID, primary_key=True, comment="Unit, order, lot, … that the entry names."),
     Column("number", Integer, primary_key=True, comment="The subject's own running number, 1, 2, …"),
     Column("entry_id", ID, nullable=False, comment="The entry."),
+    Column("effective_at", MOMENT, comment="Effective time of the fact or decision it records; null: it records none."),
     comment="Which entries name a subject.",
 )
 
@@ -467,9 +469,10 @@ ledger_head = Table(
     metadata,
     Column("one", SmallInteger, primary_key=True, server_default="1", comment="Always 1: there is one row."),
     Column("next_position", BigInteger, nullable=False, comment="Position that the next entry gets."),
-    Column("xid", Xid8(), nullable=False, comment="Transaction of the newest numbered entry."),
-    Column("entry_id", ID, comment="The newest numbered entry; null: none yet."),
-    Column("system_identifier", KEY, nullable=False, comment="The cluster in which xid has a meaning."),
+    Column("era", SmallInteger, nullable=False, comment="Era of the entries that are written now."),
+    Column("xid", Xid8(), nullable=False, comment="Transaction of the newest numbered entry of this era; 0: none yet."),
+    Column("entry_id", ID, comment="The newest numbered entry of this era; null: none yet."),
+    Column("system_identifier", KEY, nullable=False, comment="The cluster of this era, in which xid has a meaning."),
     CheckConstraint("one = 1", "single_row"),
     comment="Where the sequencer stands.",
 )

@@ -221,6 +221,13 @@ def upgrade() -> None:
         "journal",
         sa.Column("id", sa.UUID(as_uuid=False), nullable=False, comment="Id of the entry, as in its body."),
         sa.Column(
+            "era",
+            sa.SmallInteger(),
+            server_default="1",
+            nullable=False,
+            comment="The cluster that xid belongs to: 1, 2, …",
+        ),
+        sa.Column(
             "xid", Xid8(), server_default=sa.text("pg_current_xact_id()"), nullable=False, comment="For numbering only."
         ),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False, comment="When it was written."),
@@ -231,7 +238,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_journal")),
         comment="Everything that happened: append-only.",
     )
-    op.create_index("ix_journal_xid", "journal", ["xid", "id"], unique=False)
+    op.create_index("ix_journal_xid", "journal", ["era", "xid", "id"], unique=False)
     op.create_table(
         "journal_position",
         sa.Column(
@@ -249,6 +256,12 @@ def upgrade() -> None:
         ),
         sa.Column("number", sa.Integer(), nullable=False, comment="The subject's own running number, 1, 2, …"),
         sa.Column("entry_id", sa.UUID(as_uuid=False), nullable=False, comment="The entry."),
+        sa.Column(
+            "effective_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="Effective time of the fact or decision it records; null: it records none.",
+        ),
         sa.PrimaryKeyConstraint("subject_id", "number", name=op.f("pk_journal_subject")),
         comment="Which entries name a subject.",
     )
@@ -284,15 +297,24 @@ def upgrade() -> None:
         "ledger_head",
         sa.Column("one", sa.SmallInteger(), server_default="1", nullable=False, comment="Always 1: there is one row."),
         sa.Column("next_position", sa.BigInteger(), nullable=False, comment="Position that the next entry gets."),
-        sa.Column("xid", Xid8(), nullable=False, comment="Transaction of the newest numbered entry."),
+        sa.Column("era", sa.SmallInteger(), nullable=False, comment="Era of the entries that are written now."),
         sa.Column(
-            "entry_id", sa.UUID(as_uuid=False), nullable=True, comment="The newest numbered entry; null: none yet."
+            "xid",
+            Xid8(),
+            nullable=False,
+            comment="Transaction of the newest numbered entry of this era; 0: none yet.",
+        ),
+        sa.Column(
+            "entry_id",
+            sa.UUID(as_uuid=False),
+            nullable=True,
+            comment="The newest numbered entry of this era; null: none yet.",
         ),
         sa.Column(
             "system_identifier",
             sa.Text(collation="C"),
             nullable=False,
-            comment="The cluster in which xid has a meaning.",
+            comment="The cluster of this era, in which xid has a meaning.",
         ),
         sa.CheckConstraint("one = 1", name=op.f("ck_ledger_head_single_row")),
         sa.PrimaryKeyConstraint("one", name=op.f("pk_ledger_head")),
@@ -370,7 +392,9 @@ def upgrade() -> None:
         "message",
         sa.Column("key", sa.UUID(as_uuid=False), nullable=False, comment="What REST calls it."),
         sa.Column("station", sa.Text(collation="C"), nullable=False, comment="Station whose topic it came on."),
-        sa.Column("kind", sa.Text(collation="C"), nullable=False, comment="Kind of topic it came on."),
+        sa.Column(
+            "kind", sa.Text(collation="C"), nullable=True, comment="Kind of topic it belongs to; null: unreadable."
+        ),
         sa.Column("source", sa.Text(collation="C"), nullable=True, comment="CloudEvents source; null: unreadable."),
         sa.Column("id", sa.Text(collation="C"), nullable=True, comment="CloudEvents id; null: unreadable."),
         sa.Column("type", sa.Text(collation="C"), nullable=True, comment="CloudEvents type; null: unreadable."),
@@ -843,8 +867,8 @@ def upgrade() -> None:
             "FOR EACH STATEMENT EXECUTE FUNCTION mes_append_only()"
         )
     op.execute(
-        "INSERT INTO ledger_head (next_position, xid, system_identifier) "
-        "SELECT 0, '0', system_identifier::text FROM pg_control_system()"
+        "INSERT INTO ledger_head (next_position, era, xid, system_identifier) "
+        "SELECT 0, 1, '0', system_identifier::text FROM pg_control_system()"
     )
 
 

@@ -1,0 +1,193 @@
+"""The gate that makes a message said twice be done once, and the bodies of those that were not applied at once."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mes.db.journal import new_id
+from mes.db.runs import reasons_plain
+from mes.db.session import driver
+from mes.domain.refusals import Reason
+
+APPLIED, DUPLICATE, PENDING, REJECTED, DISMISSED = "applied", "duplicate", "pending", "rejected", "dismissed"
+
+
+class Ticket(NamedTuple):
+    """What the gate knows a message by. Digests are the first 16 bytes of a SHA-256.
+
+    `content` is over type and data; `natural_key` over what makes the event itself unique, None where nothing does.
+    """
+
+    source: str
+    id: str
+    content: bytes
+    natural_key: bytes | None
+
+    @property
+    def name(self) -> tuple[str, str]:
+        return self.source, self.id
+
+
+class Seen(NamedTuple):
+    """A message that came through the gate before."""
+
+    source: str
+    id: str
+    fate: str
+    content: bytes
+    natural_key: bytes | None
+
+
+class Body(NamedTuple):
+    """A message to keep: why it was not applied, and what it waits for."""
+
+    station: str
+    kind: str | None
+    source: str | None
+    id: str | None
+    type: str | None
+    sha256: str
+    body: bytes
+    fate: str
+    reasons: Sequence[Reason]
+    waits_for: Sequence[str]
+
+
+class Stored(NamedTuple):
+    """A kept message, read again to be tried again."""
+
+    key: str
+    station: str
+    kind: str
+    body: bytes
+    received_at: datetime
+
+
+async def admit(connection: AsyncConnection, tickets: Sequence[Ticket], at: datetime) -> set[tuple[str, str]]:
+    """Let messages in that were never seen, by (source, id) and by natural key; waits for whoever is letting in the
+    same ones. Returns the names of those let in, with the fate `applied` until told otherwise."""
+    # In order, so that two transactions never wait for each other.
+    ordered = sorted(tickets)
+    rows = await (await driver(connection)).fetch(
+        """
+        INSERT INTO inbox (source, id, received_at, fate, digest, natural_key)
+        SELECT source, id, $5, 'applied', digest, natural_key
+        FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[]) AS t (source, id, digest, natural_key)
+        ON CONFLICT DO NOTHING RETURNING source, id
+        """,
+        [one.source for one in ordered],
+        [one.id for one in ordered],
+        [one.content for one in ordered],
+        [one.natural_key for one in ordered],
+        at,
+    )
+    return {(row["source"], row["id"]) for row in rows}
+
+
+async def seen(connection: AsyncConnection, tickets: Sequence[Ticket]) -> list[Seen]:
+    """What came before under the same (source, id) or natural key as any of the tickets."""
+    rows = await (await driver(connection)).fetch(
+        """
+        SELECT i.source, i.id, i.fate, i.digest, i.natural_key FROM inbox i
+        JOIN unnest($1::text[], $2::text[]) AS t (source, id) ON t.source = i.source AND t.id = i.id
+        UNION
+        SELECT i.source, i.id, i.fate, i.digest, i.natural_key FROM inbox i WHERE i.natural_key = ANY($3::bytea[])
+        """,
+        [one.source for one in tickets],
+        [one.id for one in tickets],
+        [one.natural_key for one in tickets if one.natural_key],
+    )
+    return [Seen(*row.values()) for row in rows]
+
+
+async def admit_as(connection: AsyncConnection, tickets: Sequence[Ticket], fate: str, at: datetime) -> None:
+    """Remember messages that say again, under a new id, what was said before: they hold no natural key."""
+    await (await driver(connection)).executemany(
+        """
+        INSERT INTO inbox (source, id, received_at, fate, digest) VALUES ($1, $2, $5, $4, $3) ON CONFLICT DO NOTHING
+        """,
+        [(one.source, one.id, one.content, fate, at) for one in tickets],
+    )
+
+
+async def set_fates(connection: AsyncConnection, fates: Iterable[tuple[str, str, str]]) -> None:
+    """Change the fates of admitted messages, given as (source, id, fate)."""
+    await (await driver(connection)).executemany(
+        "UPDATE inbox SET fate = $3 WHERE source = $1 AND id = $2", list(fates)
+    )
+
+
+async def keep(connection: AsyncConnection, bodies: Sequence[Body], at: datetime) -> None:
+    """Keep bodies of messages that were not applied; an unreadable one that comes again is kept once."""
+    await (await driver(connection)).executemany(
+        """
+        INSERT INTO message (key, station, kind, source, id, type, sha256, body, fate, reasons, waits_for,
+                             received_at, settled_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, CASE WHEN $9 = 'pending' THEN NULL ELSE $12 END)
+        ON CONFLICT DO NOTHING
+        """,
+        [
+            (
+                new_id(),
+                one.station,
+                one.kind,
+                one.source,
+                one.id,
+                one.type,
+                one.sha256,
+                one.body,
+                one.fate,
+                reasons_text(one.reasons),
+                list(one.waits_for),
+                at,
+            )
+            for one in bodies
+        ],
+    )
+
+
+def reasons_text(reasons: Iterable[Reason]) -> str:
+    """Reasons as the column holds them."""
+    return msgspec.json.encode(reasons_plain(reasons)).decode()
+
+
+async def ready(connection: AsyncConnection, limit: int) -> list[Stored]:
+    """Pending messages, oldest first, for which something they wait for is there now; locked, others' skipped."""
+    rows = await (await driver(connection)).fetch(
+        """
+        SELECT key::text, station, kind, body, received_at FROM message m
+        WHERE fate = 'pending' AND EXISTS (
+            SELECT FROM unnest(m.waits_for) AS w (thing)
+            WHERE CASE split_part(thing, ':', 1)
+                WHEN 'serial' THEN EXISTS (SELECT FROM identifier i WHERE i.value = substr(thing, 8))
+                WHEN 'part' THEN EXISTS (SELECT FROM part p WHERE p.part = substr(thing, 6))
+                WHEN 'station' THEN EXISTS (SELECT FROM station s WHERE s.name = substr(thing, 9))
+                WHEN 'retry' THEN true
+                ELSE false
+            END)
+        ORDER BY key LIMIT $1 FOR UPDATE SKIP LOCKED
+        """,
+        limit,
+    )
+    return [Stored(*row.values()) for row in rows]
+
+
+async def settle_kept(
+    connection: AsyncConnection, key: str, fate: str, reasons: Sequence[Reason], waits_for: Sequence[str], at: datetime
+) -> None:
+    """What became of a kept message when it was tried again."""
+    await (await driver(connection)).execute(
+        """
+        UPDATE message SET fate = $2, reasons = $3, waits_for = $4,
+                           settled_at = CASE WHEN $2 = 'pending' THEN NULL ELSE $5::timestamptz END
+        WHERE key = $1
+        """,
+        key,
+        fate,
+        reasons_text(reasons),
+        list(waits_for),
+        at,
+    )
