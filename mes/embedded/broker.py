@@ -183,7 +183,7 @@ class Broker:
 
     def _argv(self, port: int) -> list[str]:
         if self._mosquitto is None:
-            return [sys.executable, "-m", "mes.embedded.amqtt_process", str(port)]
+            return [sys.executable, "-W", "ignore", "-m", "mes.embedded.amqtt_process", str(port)]
         persistence = self.data_dir / "broker"
         persistence.mkdir(mode=0o700, exist_ok=True)
         file = persistence / "mosquitto.conf"

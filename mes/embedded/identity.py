@@ -1,8 +1,9 @@
-"""As whom PostgreSQL runs, for it refuses root.
+"""As whom PostgreSQL runs, for it refuses root, and initdb refuses a user whom the system does not know by name.
 
 An ordinary user runs it as itself. Root runs it as the owner of its folder; where that is root too, inside a user
 namespace, in which root's own files stay in reach; and where namespaces are forbidden (some containers), as an
-unprivileged user, to whom the folder is then given.
+unprivileged user, to whom the folder is then given. A user who is only a number (in other containers) uses a
+namespace too.
 """
 
 import os
@@ -24,15 +25,20 @@ def can_run(identity: str, program: str, *arguments: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+def namespace() -> str:
+    """Be some user whom the system knows by name, and who is not root, inside a user namespace."""
+    return f"namespace:{min((user.pw_uid for user in pwd.getpwall() if user.pw_uid > 0), default=1)}"
+
+
 def choose(binaries: Binaries, cluster: Path, *, namespaces: bool = True) -> str:
     """The identity for the server on this folder, which may not exist yet; gives the folder away where it must."""
     if os.geteuid() != 0:
-        return "self"
+        return "self" if _is_known(os.geteuid()) else namespace()
     owner = cluster.stat() if cluster.exists() else None
     if owner is not None and owner.st_uid != 0:
         return f"{owner.st_uid}:{owner.st_gid}"
-    if namespaces and can_run("namespace", binaries.postgres, "--version"):
-        return "namespace"
+    if namespaces and can_run(namespace(), binaries.postgres, "--version"):
+        return namespace()
     return _give_away(binaries, cluster)
 
 
@@ -60,6 +66,14 @@ def _opened_to(identity: str, user: pwd.struct_passwd, cluster: Path) -> bool:
     cluster.mkdir(mode=0o700, exist_ok=True)
     for path in [cluster, *cluster.rglob("*")]:
         os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
+    return True
+
+
+def _is_known(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
     return True
 
 

@@ -4,7 +4,7 @@ Run as a script, by path and without site packages, so that it costs millisecond
 
     python -I -S launch.py PARENT_PID DEATH_SIGNAL IDENTITY PROGRAM [ARGUMENT ...]
 
-IDENTITY is `self`, `namespace` (root maps itself to an ordinary user, which PostgreSQL asks for) or `UID:GID`.
+IDENTITY is `self`, `namespace:UID` (be that user inside a user namespace, and who we are outside) or `UID:GID`.
 It is a program of its own because Python code between fork and exec is not safe in a process that has threads.
 """
 
@@ -20,24 +20,23 @@ NOT_REACHABLE = 126
 
 CLONE_NEWUSER = 0x10000000
 PR_SET_PDEATHSIG = 1
-NAMESPACE_USER = 1000
 
 
-def enter_user_namespace() -> None:
-    """Let this process be user 1000 inside while it stays root's outside: root's files open, root's powers gone."""
+def enter_user_namespace(inside: int) -> None:
+    """Be another user by number, while our own files stay within reach. If we are root, root's powers are gone."""
     uid, gid = os.geteuid(), os.getegid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWUSER) != 0:
         raise OSError(ctypes.get_errno(), "user namespaces are forbidden here")
     Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{NAMESPACE_USER} {uid} 1")
-    Path("/proc/self/gid_map").write_text(f"{NAMESPACE_USER} {gid} 1")
+    Path("/proc/self/uid_map").write_text(f"{inside} {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"{inside} {gid} 1")
 
 
 def take_identity(identity: str) -> None:
     """Change who this process is; raises OSError where that is not permitted."""
-    if identity == "namespace":
-        enter_user_namespace()
+    if identity.startswith("namespace:"):
+        enter_user_namespace(int(identity.partition(":")[2]))
     elif identity != "self":
         uid, gid = (int(number) for number in identity.split(":"))
         os.setgroups([gid])

@@ -23,12 +23,13 @@ from pathlib import Path
 from types import TracebackType
 
 from mes.embedded import folder
-from mes.embedded.child import POLITELY, POLL_S, Child, Process
+from mes.embedded.child import POLL_S, Child, Process, Steps
 from mes.embedded.problems import PartError
 
 READY_S = 60.0
 STOP_S = 10.0
 KILL_S = 5.0
+LEFTOVER: Steps = ((signal.SIGTERM, 3.0), (signal.SIGKILL, KILL_S))
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 30.0
 STEADY_S = 60.0
@@ -127,7 +128,7 @@ class Supervisor:
         for record in self._records.glob("*.process"):
             if process := Process.read(record):
                 log.warning("%s (process %d) was left by an earlier run; ending it", record.stem, process.pid)
-                await process.stop(POLITELY, group=True)
+                await process.stop(LEFTOVER, group=True)
             record.unlink(missing_ok=True)
 
     async def start(

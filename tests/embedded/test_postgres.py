@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import stat
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,9 +101,11 @@ async def test_listens_on_this_machine_only(postgres: Postgres) -> None:
 async def test_taken_port_makes_it_take_the_next_and_remember_it(tmp_path: Path) -> None:
     taken = ports.next_free(21000)
     (tmp_path / "postgres.port").write_text(str(taken))
-    async with await asyncio.start_server(lambda *_: None, ports.HOST, taken):
-        async with Postgres(tmp_path, durable=False).running() as url:
-            assert f":{taken}/" not in url
+    async with (
+        await asyncio.start_server(lambda *_: None, ports.HOST, taken),
+        Postgres(tmp_path, durable=False).running() as url,
+    ):
+        assert f":{taken}/" not in url
     async with Postgres(tmp_path, durable=False).running() as again:
         assert again == url
 
@@ -189,12 +190,11 @@ async def test_stale_pid_file_is_no_obstacle(tmp_path: Path, left_by: str) -> No
     pidfile = server.cluster / "postmaster.pid"
     kept = pidfile.read_text()
     await server.stop()
-    with subprocess.Popen(["sleep", "60"]) as other:
+    with running("import time; time.sleep(60)") as other:
         number = other.pid if left_by == "another process" else 2**22 - 1
         pidfile.write_text("\n".join([str(number), *kept.splitlines()[1:]]) + "\n")
         assert await server.start() == url
         assert other.poll() is None
-        other.kill()
     await server.stop()
 
 
