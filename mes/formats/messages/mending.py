@@ -81,7 +81,10 @@ def _invalid(error: ValidationError, body: bytes, root: type[Struct], at: str) -
         return Mend(_join(at, path, cause.field), cause.text, cause.code)
     if missing := _MISSING.match(told):
         return Mend(_join(at, path, missing[1]), "it is missing")
-    value = _value_at(lenient(body), _tokens(path))
+    known = lenient(body)
+    if "out of range" in told and (found := next(unstorable(known, at), None)):
+        return found  # it knows the name of every key, also where the decoder says only [...]
+    value = _value_at(known, _tokens(path))
     if isinstance(value, str) and path.rpartition(".")[2] == "serial" and is_placeholder(value):
         return Mend(_join(at, path), f"{value[:_SHOWN]!r} is what unprogrammed hardware reports", "placeholder_serial")
     what = _sentence(told, root, path, value)
