@@ -5,25 +5,39 @@ how it is made sure that somewhere all of them run.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from mes.db.migrate import upgrade
 from mes.embedded.broker import Broker
 from mes.embedded.postgres import Postgres
 from tests import parts
 
+Report = pytest.TestReport | pytest.CollectReport
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Report a skip as a failure where every test must run."""
-    report = yield
+
+def no_skip(report: Report) -> Report:
+    """Turn a skip into a failure where every test must run."""
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("MES_TESTS_ALL") == "1":
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"MES_TESTS_ALL=1 allows no skipped test: {reason}"
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Report, Report]:
+    """One test, or its fixtures."""
+    return no_skip((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, Report, Report]:
+    """A whole file that skips itself."""
+    return no_skip((yield))
 
 
 @pytest.fixture(scope="session")
@@ -39,11 +53,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 def migrated(postgres: Postgres) -> str:
     """Name of the database that was brought to the newest schema by the real migrations, to be copied by tests."""
     parts.run(parts.execute(postgres, f"CREATE DATABASE {parts.TEMPLATE}"))
-    try:
-        from mes.db.migrate import upgrade
-    except ImportError:
-        return parts.TEMPLATE
-    upgrade(postgres.url_of(parts.TEMPLATE))
+    with ThreadPoolExecutor(1) as thread:  # for it runs an event loop of its own
+        thread.submit(upgrade, postgres.url_of(parts.TEMPLATE)).result()
     return parts.TEMPLATE
 
 

@@ -33,7 +33,8 @@ async def execute(postgres: Postgres, statement: str) -> None:
 def make_database(postgres: Postgres, template: str = "template1") -> str:
     """Make a database of its own for one test and give its address."""
     name = f"test_{next(numbers)}"
-    run(execute(postgres, f"CREATE DATABASE {name} TEMPLATE {template}"))
+    # Copying files is four times as fast as writing them to the log where nothing is synced to disk.
+    run(execute(postgres, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY"))
     return postgres.url_of(name)
 
 

@@ -87,15 +87,15 @@ class Process:
         return True
 
     async def stop(self, steps: Steps = POLITELY, *, group: bool = False) -> None:
-        """End the process, more sternly with each step. When cancelled meanwhile, take the last step at once."""
-        try:
-            for number, within_s in steps:
-                self.send(number, group=group)
+        """End the process, more sternly with each step; when cancelled meanwhile, take the next one and wait no more."""
+        for (number, within_s), (sterner, _) in zip(steps, [*steps[1:], steps[-1]], strict=True):
+            self.send(number, group=group)
+            try:
                 if await self.ended(within_s):
                     return
-        except asyncio.CancelledError:
-            self.send(steps[-1][0], group=group)
-            raise
+            except asyncio.CancelledError:
+                self.send(sterner, group=group)
+                raise
 
 
 class Child:
