@@ -213,7 +213,7 @@ def _verdict(
     resistance_required: bool,
 ) -> ConnectionVerdict:
     if not seen.connected(wire):
-        return exchanges.get(wire.end_a) or _apart(seen, wire)
+        return exchanges.get(wire.end_a) or _apart(netlist, seen, wire)
     joined = seen.shorted.get(seen.groups.of(wire.end_a))
     if joined and (others := [end for end in joined if netlist.nets.of(end) != netlist.nets.of(wire.end_a)]):
         text = f"{_wire(wire)} is shorted to {_names(others)}"
@@ -221,13 +221,14 @@ def _verdict(
     return _measured(seen.readings.get(frozenset((wire.end_a, wire.end_b)), ()), wire, resistance_required)
 
 
-def _apart(seen: _Observation, wire: Connection) -> ConnectionVerdict:
+def _apart(netlist: Netlist, seen: _Observation, wire: Connection) -> ConnectionVerdict:
     """A wire whose ends do not reach each other and were not simply exchanged with others."""
     ends = (wire.end_a, wire.end_b)
     if frozenset(ends) not in seen.tested:
         return ConnectionVerdict(MISSING, ends, f"{_wire(wire)} was not tested")
+    net = netlist.nets.of(wire.end_a)
     for end, partner in (ends, ends[::-1]):
-        if others := [other for other in seen.reached.get(end, ()) if other != partner]:
+        if others := [other for other in seen.reached.get(end, ()) if netlist.nets.of(other) != net]:
             text = f"{end} reaches {_names(others)} instead of {partner}"
             return ConnectionVerdict(MISWIRE, (end, partner, *others[:_NAMED_MAX]), text)
     return ConnectionVerdict(OPEN, ends, f"{_wire(wire)} is open: {wire.end_a} does not reach {wire.end_b}")

@@ -97,7 +97,7 @@ def _judge_word(measurement: Measurement, by: Characteristic, wanted: str | bool
 def _judge_number(measurement: Measurement, by: Characteristic) -> Finding:
     """A number, or every number of a list, in the definition's unit."""
     numbers = list(_leaves(measurement.value, _DEPTH_MAX))
-    if not all(type(number) in (int, float) for number in numbers):
+    if not numbers or not all(type(number) in (int, float) for number in numbers):
         return _fault(measurement, by, "wrong_type", "must be a number")
     source, target = measurement.unit, by.unit or "1"
     if source is not None and not quantities.convertible(source, target):

@@ -119,7 +119,7 @@ def _twice(named: Iterable[tuple[str, Hashable]], what: str) -> Iterator[Problem
 def _head(definition: Definition) -> Iterator[Problem]:
     yield from _name("part", definition.part)
     yield from _name("revision", definition.revision)
-    if identity.is_placeholder(definition.part):
+    if identity.is_name(definition.part) and identity.is_placeholder(definition.part):
         yield Problem("part", f"{definition.part!r} is what unprogrammed hardware reports; give the real part number")
     if not definition.name.strip():
         yield Problem("name", "is empty; say what the part is")
@@ -131,7 +131,7 @@ def _head(definition: Definition) -> Iterator[Problem]:
             yield Problem("serial_pattern", f"{definition.serial_pattern!r} {problem}")
         if definition.tracking != "serial":
             yield Problem("serial_pattern", f"a part tracked by {definition.tracking} has no serials; take it out")
-    if definition.source == "made" and definition.tracking != "serial":
+    if definition.source == "made" and definition.tracking in ("lot", "bulk"):
         yield Problem("tracking", f"a made part is tracked by serial, not {definition.tracking}; use serial")
 
 
