@@ -76,13 +76,25 @@ def called(name: str, position: str | None) -> str:
 
 def judge_measurement(measurement: Measurement, by: Characteristic | None) -> Finding:
     """What a characteristic (None: the definition has none of this name) makes of a measurement."""
-    if by is None or measurement.value is None:
-        return Finding(_judged(measurement, measurement.value, measurement.unit, by, UNSET), by)
+    value = measurement.value
+    if by is None or value is None:
+        return Finding(_judged(measurement, value, measurement.unit, by, UNSET), by)
+    if type(value) is float and measurement.unit in (None, by.unit) and by.equals is None and math.isfinite(value):
+        return _judge_double(measurement, by, value)  # nearly every measurement there is
     if isinstance(by.equals, bool | str):
         return _judge_word(measurement, by, by.equals)
-    if by.low is None and by.high is None and by.equals is None and isinstance(measurement.value, bool | str):
-        return Finding(_judged(measurement, measurement.value, measurement.unit, by, PASS), by)
+    if by.low is None and by.high is None and by.equals is None and isinstance(value, bool | str):
+        return Finding(_judged(measurement, value, measurement.unit, by, PASS), by)
     return _judge_number(measurement, by)
+
+
+def _judge_double(measurement: Measurement, by: Characteristic, value: float) -> Finding:
+    """A finite number already in the definition's unit."""
+    low, high, unit = by.low, by.high, by.unit
+    within = (low is None or low <= value) and (high is None or value <= high)
+    verdict = PASS if within else FAIL
+    name, position = measurement.name, measurement.position
+    return Finding(JudgedMeasurement(name, position, value, unit, low, high, None, verdict, measurement), by)
 
 
 def _judge_word(measurement: Measurement, by: Characteristic, wanted: str | bool) -> Finding:

@@ -11,7 +11,6 @@ that reports connections at all is compared with the whole netlist: wires it lef
 changes on a unit's route is decided elsewhere.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -158,17 +157,16 @@ def _faults(
 
 
 def _unmet(required: Sequence[tuple[str, str | None]], findings: Sequence[Finding]) -> Iterator[Reason]:
-    met: dict[tuple[str, str | None], list[Finding]] = defaultdict(list)
-    for finding in findings:
-        if finding.by and finding.judged.reported.value is not None:
-            met[finding.by.name, finding.by.position].append(finding)
-    for need in required:
-        if need in met:
-            yield from (finding.fault for finding in met[need] if finding.fault)
-        elif need[0] != NETLIST:
-            name = called(*need)
-            text = f"The step needs {name}; the run has no value for it."
-            yield reason("characteristic_missing", text, measurement=name)
+    met: set[tuple[str, str | None]] = set()
+    for judged, by, fault in findings:
+        if by and judged.reported.value is not None:
+            met.add((by.name, by.position))
+            if fault and (by.name, by.position) in required:
+                yield fault
+    for name, position in required:
+        if (name, position) not in met and name != NETLIST:
+            text = f"The step needs {called(name, position)}; the run has no value for it."
+            yield reason("characteristic_missing", text, measurement=called(name, position))
 
 
 def _deviations(criteria: Criteria, report: Report, findings: Sequence[Finding]) -> Iterator[Reason]:

@@ -16,9 +16,9 @@ import msgspec
 _encode = msgspec.json.Encoder(order="sorted").encode
 _DOUBLE_EXACT_MAX = 2**53 - 1  # beyond it readers that keep numbers as doubles would read another number
 
-# A float or a whole number of 16 digits and more, where a value may stand. It may also match inside a text, which
+# A float or a whole number of 16 digits and more inside a list or object. It may also match inside a text, which
 # only costs time.
-_DOUBTFUL_NUMBER = re.compile(rb"(?:^|[:\[,])-?(?:\d+\.\d+(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+|\d{16,})(?:[,\]}]|$)")
+_DOUBTFUL_NUMBER = re.compile(rb"[:\[,]-?(?:\d+\.\d+(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+|\d{16,})[,\]}]")
 _BEYOND_BMP = re.compile(rb"[\xf0-\xf4]")
 
 
@@ -30,7 +30,9 @@ def canonical(value: Any) -> bytes:
     """
     try:
         text = _encode(value)
-        if _DOUBTFUL_NUMBER.search(text) or b"null" in text or _BEYOND_BMP.search(text):
+        if text[:1] not in b"{[" or b"null" in text or _DOUBTFUL_NUMBER.search(text):
+            return _exact(value).encode()
+        if not text.isascii() and _BEYOND_BMP.search(text):
             return _exact(value).encode()
     except (TypeError, RecursionError, OverflowError) as error:
         raise ValueError(f"has no canonical JSON: {error}") from error
