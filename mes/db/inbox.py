@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,7 +12,11 @@ from mes.db.runs import reasons_plain
 from mes.db.session import driver
 from mes.domain.refusals import Reason
 
-APPLIED, DUPLICATE, PENDING, REJECTED, DISMISSED = "applied", "duplicate", "pending", "rejected", "dismissed"
+APPLIED: Final = "applied"
+DUPLICATE: Final = "duplicate"
+PENDING: Final = "pending"
+REJECTED: Final = "rejected"
+DISMISSED: Final = "dismissed"
 
 
 class Ticket(NamedTuple):
@@ -120,33 +124,28 @@ async def set_fates(connection: AsyncConnection, fates: Iterable[tuple[str, str,
     )
 
 
-async def keep(connection: AsyncConnection, bodies: Sequence[Body], at: datetime) -> None:
-    """Keep bodies of messages that were not applied; an unreadable one that comes again is kept once."""
-    await (await driver(connection)).executemany(
-        """
-        INSERT INTO message (key, station, kind, source, id, type, sha256, body, fate, reasons, waits_for,
-                             received_at, settled_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, CASE WHEN $9 = 'pending' THEN NULL ELSE $12 END)
-        ON CONFLICT DO NOTHING
-        """,
-        [
-            (
-                new_id(),
-                one.station,
-                one.kind,
-                one.source,
-                one.id,
-                one.type,
-                one.sha256,
-                one.body,
-                one.fate,
-                reasons_text(one.reasons),
-                list(one.waits_for),
-                at,
-            )
-            for one in bodies
-        ],
-    )
+async def keep(connection: AsyncConnection, bodies: Sequence[Body], at: datetime) -> list[Body]:
+    """Keep messages that were not applied; returns those that were not kept before."""
+    raw = await driver(connection)
+    new = []
+    for one in bodies:
+        key = await raw.fetchval(
+            """
+            INSERT INTO message (key, station, kind, source, id, type, sha256, body, fate, reasons, waits_for,
+                                 received_at, settled_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+                    CASE WHEN $9 = 'pending' THEN NULL ELSE $12::timestamptz END)
+            ON CONFLICT DO NOTHING RETURNING key
+            """,
+            new_id(),
+            *one[:8],
+            reasons_text(one.reasons),
+            list(one.waits_for),
+            at,
+        )
+        if key:
+            new.append(one)
+    return new
 
 
 def reasons_text(reasons: Iterable[Reason]) -> str:
@@ -163,6 +162,9 @@ async def ready(connection: AsyncConnection, limit: int) -> list[Stored]:
             SELECT FROM unnest(m.waits_for) AS w (thing)
             WHERE CASE split_part(thing, ':', 1)
                 WHEN 'serial' THEN EXISTS (SELECT FROM identifier i WHERE i.value = substr(thing, 8))
+                WHEN 'unit' THEN EXISTS (
+                    SELECT FROM identifier i
+                    WHERE i.part = split_part(substr(thing, 6), '/', 1) AND i.value = split_part(thing, '/', 2))
                 WHEN 'part' THEN EXISTS (SELECT FROM part p WHERE p.part = substr(thing, 6))
                 WHEN 'station' THEN EXISTS (SELECT FROM station s WHERE s.name = substr(thing, 9))
                 WHEN 'retry' THEN true

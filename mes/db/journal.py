@@ -59,13 +59,20 @@ class Subject(NamedTuple):
 class Event:
     """An entry to be: its type, the subjects it names (the first is the CloudEvents subject) and its data.
 
-    `effective_at` is set where it records a fact or decision that units are folded from.
+    `effective_at` is set where it records a fact or decision that units are folded from; `name` where it is about
+    something that keeps no chain (a message).
     """
 
     type: str
     subjects: Sequence[Subject]
     data: dict[str, Any] = field(default_factory=dict)
     effective_at: datetime | None = None
+    name: str | None = None
+
+    @property
+    def subject(self) -> str:
+        """The CloudEvents subject."""
+        return self.name or self.subjects[0].name
 
 
 class Written(NamedTuple):
@@ -110,7 +117,7 @@ def compose(event: Event, heads: Mapping[str, Head], site: str, at: datetime) ->
             "id": entry_id,
             "source": f"mes/{site}",
             "type": event.type,
-            "subject": event.subjects[0].name,
+            "subject": event.subject,
             "time": moment(at),
             "datacontenttype": "application/json",
             "data": {**event.data, "subjects": chain},

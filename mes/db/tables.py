@@ -428,7 +428,7 @@ message = Table(
     Column("settled_at", MOMENT, comment="When its fate became final."),
     Column("settled_by", Text, comment="Who dismissed it; null: the MES."),
     Index("ix_message_fate", "fate", "key"),
-    Index("uq_message_sha256", "station", "sha256", unique=True, postgresql_where=text("source IS NULL")),
+    Index("uq_message_sha256", "station", "sha256", unique=True),
     Index("ix_message_source_id", "source", "id"),
     comment="Bodies of messages that were not applied at once: pending, rejected, dismissed.",
 )

@@ -421,9 +421,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_message_fate", "message", ["fate", "key"], unique=False)
     op.create_index("ix_message_source_id", "message", ["source", "id"], unique=False)
-    op.create_index(
-        "uq_message_sha256", "message", ["station", "sha256"], unique=True, postgresql_where=sa.text("source IS NULL")
-    )
+    op.create_index("uq_message_sha256", "message", ["station", "sha256"], unique=True)
     op.create_table(
         "operator",
         sa.Column(
@@ -898,7 +896,7 @@ def downgrade() -> None:
     op.drop_table("product")
     op.drop_table("part")
     op.drop_table("operator")
-    op.drop_index("uq_message_sha256", table_name="message", postgresql_where=sa.text("source IS NULL"))
+    op.drop_index("uq_message_sha256", table_name="message")
     op.drop_index("ix_message_source_id", table_name="message")
     op.drop_index("ix_message_fate", table_name="message")
     op.drop_table("message")

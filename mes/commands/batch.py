@@ -1,0 +1,249 @@
+"""One transaction's worth of messages on their way into the record: gate, names, fold, journal, fates."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mes.commands.folding import Folded, Folding
+from mes.commands.journalling import Recorder
+from mes.commands.recognition import Waiting, look_up, said_at
+from mes.commands.translation import Translation, Translator, ticket
+from mes.db import inbox
+from mes.db.identifiers import identify, taken
+from mes.db.inbox import APPLIED, DUPLICATE, PENDING, REJECTED, Body, Seen, Stored, Ticket
+from mes.db.lots import receive_lots
+from mes.db.runs import operator_numbers, store_runs
+from mes.db.samples import store_chunks
+from mes.db.stations import Heard, note_heard, note_status
+from mes.domain.facts import PartInstalled, UnitIdentified
+from mes.domain.refusals import Reason, reason
+from mes.formats.messages import TYPES, Arrived, Fate, Message, Unreadable
+
+KIND_OF = {name: kind for kind, types in TYPES.items() for name in types}
+"""The kind of topic that each type of message comes on."""
+
+
+class Settled(NamedTuple):
+    """What became of one message. `keyed_by` (id, sha256) says what `key` is."""
+
+    station: str
+    key: str
+    keyed_by: str
+    fate: Fate
+    reasons: tuple[Reason, ...]
+
+
+class Batch:
+    """Settles messages in one open transaction; `at` is when they arrived (or, for pending ones, are tried again)."""
+
+    def __init__(self, connection: AsyncConnection, site: str, at: datetime) -> None:
+        self.connection = connection
+        self.site = site
+        self.at = at
+        self.bodies: list[Body] = []
+        self.recorder = Recorder(connection, site, at)
+
+    async def settle(self, arrived: Sequence[Arrived]) -> list[Settled]:
+        """The fate of each message, in their order."""
+        settled: dict[int, Settled] = {}
+        messages: dict[int, Message] = {}
+        for index, one in enumerate(arrived):
+            if isinstance(one, Message):
+                messages[index] = one
+            else:
+                settled[index] = self._reject(one)
+        admitted = await self._gate(messages, settled)
+        fates = await self._take_in(list(admitted.values()), [self.at] * len(admitted))
+        settled.update(zip(admitted, fates, strict=True))
+        await self._keep_bodies()
+        await self.recorder.write()
+        await inbox.set_fates(
+            self.connection,
+            [(m.source, m.id, settled[i].fate) for i, m in admitted.items() if settled[i].fate != APPLIED],
+        )
+        await self._note_heard(messages.values())
+        return [settled[index] for index in range(len(arrived))]
+
+    async def settle_again(self, again: Sequence[tuple[Stored, Message]]) -> list[Settled]:
+        """Try kept messages again; returns those that are not pending any more."""
+        messages = [message for _, message in again]
+        fates = await self._take_in(messages, [stored.received_at for stored, _ in again])
+        waits = {(body.source, body.id): body.waits_for for body in self.bodies}
+        for (stored, message), one in zip(again, fates, strict=True):
+            await inbox.settle_kept(
+                self.connection, stored.key, one.fate, one.reasons, waits.get((message.source, message.id), ()), self.at
+            )
+        done = [(message, one) for message, one in zip(messages, fates, strict=True) if one.fate != PENDING]
+        await inbox.set_fates(self.connection, [(message.source, message.id, one.fate) for message, one in done])
+        return [one for _, one in done]
+
+    async def set_aside(self, message: Message, why: Reason) -> Settled:
+        """Keep a message as pending that can't be stored, so that those behind it go on."""
+        await inbox.admit_as(self.connection, [ticket(message)], PENDING, self.at)
+        settled = self._keep(message, PENDING, (why,))
+        await self._keep_bodies()
+        await self.recorder.write()
+        return settled
+
+    async def _keep_bodies(self) -> None:
+        """Store what was not applied; what was kept before, because it came again, is not noted again."""
+        for body in await inbox.keep(self.connection, self.bodies, self.at):
+            self.recorder.note_message(body)
+
+    def _reject(self, one: Unreadable) -> Settled:
+        self.bodies.append(
+            Body(one.station, None, one.source, one.id, one.type, one.sha256, one.body, REJECTED, one.reasons, ())
+        )
+        key, keyed_by = (one.id, "id") if one.id else (one.sha256, "sha256")
+        return Settled(one.station, key, keyed_by, REJECTED, one.reasons)
+
+    def _keep(
+        self, message: Message, fate: Fate, reasons: tuple[Reason, ...], waits_for: Sequence[str] = ()
+    ) -> Settled:
+        sha256 = hashlib.sha256(message.body).hexdigest()
+        self.bodies.append(
+            Body(
+                message.station,
+                KIND_OF.get(message.type),
+                message.source,
+                message.id,
+                message.type,
+                sha256,
+                message.body,
+                fate,
+                reasons,
+                waits_for,
+            )
+        )
+        return Settled(message.station, message.id, "id", fate, reasons)
+
+    async def _gate(self, messages: dict[int, Message], settled: dict[int, Settled]) -> dict[int, Message]:
+        """Let in what was never seen; settles the rest."""
+        if not messages:
+            return {}
+        tickets = {index: ticket(message) for index, message in messages.items()}
+        new = await inbox.admit(self.connection, list(tickets.values()), self.at)
+        admitted: dict[int, Message] = {}
+        again: dict[int, Ticket] = {}
+        for index, one in tickets.items():
+            if one.name in new:
+                new.remove(one.name)
+                admitted[index] = messages[index]
+            else:
+                again[index] = one
+        if again:
+            await self._settle_repeats(again, messages, settled)
+        return admitted
+
+    async def _settle_repeats(
+        self, again: dict[int, Ticket], messages: dict[int, Message], settled: dict[int, Settled]
+    ) -> None:
+        before = await inbox.seen(self.connection, list(again.values()))
+        by_name = {(one.source, one.id): one for one in before}
+        by_nature = {one.natural_key: one for one in before if one.natural_key}
+        for index, one in again.items():
+            message = messages[index]
+            same = by_name.get(one.name)
+            if same:
+                settled[index] = self._said_again(message, one, same)
+                continue
+            event = by_nature[one.natural_key or b""]
+            is_repeat = event.content == one.content
+            await inbox.admit_as(self.connection, [one], DUPLICATE if is_repeat else PENDING, self.at)
+            if is_repeat:
+                settled[index] = Settled(message.station, message.id, "id", DUPLICATE, ())
+            else:
+                settled[index] = self._keep(message, PENDING, (_conflict(message, event),))
+            by_name[one.name] = Seen(*one.name, settled[index].fate, one.content, None)
+
+    def _said_again(self, message: Message, one: Ticket, before: Seen) -> Settled:
+        if before.content != one.content:
+            text = f"Another message with the id {message.id} came before; every message needs an id of its own."
+            return self._keep(message, REJECTED, (reason("conflicting_report", text, id=message.id),))
+        fate: Any = before.fate if before.fate in (PENDING, REJECTED, inbox.DISMISSED) else DUPLICATE
+        return Settled(message.station, message.id, "id", fate, ())
+
+    async def _take_in(self, messages: Sequence[Message], received: Sequence[datetime]) -> list[Settled]:
+        """Apply messages that are new to the record; those that must wait are kept."""
+        if not messages:
+            return []
+        names = await look_up(self.connection, messages, self.at)
+        operators = {one for message in messages if (one := getattr(message.data, "operator", None))}
+        translator = Translator(names, await operator_numbers(self.connection, operators))
+        settled: dict[int, Settled] = {}
+        made: dict[int, Translation] = {}
+        for index, message in enumerate(messages):
+            try:
+                made[index] = translator.translate(message, received[index])
+                await self._refuse_taken(made[index])
+            except Waiting as waiting:
+                made.pop(index, None)
+                settled[index] = self._keep(message, PENDING, (waiting.why,), waiting.waits_for)
+        await self._apply(list(made.values()))
+        for index, one in made.items():
+            settled[index] = Settled(one.message.station, one.message.id, "id", APPLIED, _once(one.deviations))
+        return [settled[index] for index in range(len(messages))]
+
+    async def _refuse_taken(self, made: Translation) -> None:
+        what = made.entry.what if made.entry else None
+        if isinstance(what, UnitIdentified):
+            already = await taken(self.connection, what.unit, what.identifiers)
+            if already:
+                shown = ", ".join(f"{kind} {value}" for kind, value in already)
+                text = f"Another unit of the same part carries {shown}."
+                raise Waiting(reason("serial_taken", text, identifiers=[list(one) for one in already]))
+
+    async def _apply(self, made: Sequence[Translation]) -> None:
+        """Fold the entries onto the floor, store what belongs to them, and write it all into the journal."""
+        entries = [one.entry for one in made if one.entry]
+        folding = Folding(self.connection, self.at)
+        why = {one.entry.key: inbox.reasons_text(one.run.judgement.reasons) for one in made if one.entry and one.run}
+        folded = await folding.fold(entries, why)
+        for one in made:
+            if one.entry:
+                one.deviations.extend(folded.deviations.get(one.entry.key, ()))
+                one.deviations.extend(_not_received(one, folding))
+        await self._store(made)
+        await self.recorder.record(made, folding, folded)
+        await folding.save()
+
+    async def _store(self, made: Sequence[Translation]) -> None:
+        await store_runs(self.connection, [one.run for one in made if one.run])
+        await store_chunks(self.connection, [chunk for one in made for chunk in one.chunks])
+        await receive_lots(self.connection, [one.lot_receipt for one in made if one.lot_receipt])
+        await note_status(self.connection, [one.status for one in made if one.status])
+        for one in made:
+            if one.entry and isinstance(one.entry.what, UnitIdentified):
+                await identify(self.connection, one.entry.what.unit, one.entry.what.identifiers, one.entry.at)
+
+    async def _note_heard(self, messages: Iterable[Message]) -> None:
+        newest: dict[str, Heard] = {}
+        for one in messages:
+            newest[one.station] = Heard(one.station, self.at, (said_at(one) - self.at).total_seconds())
+        await note_heard(self.connection, list(newest.values()))
+
+
+def _once(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+    """Each code once: the first with it says it best."""
+    return tuple({one.code: one for one in reversed(list(reasons))}.values())[::-1]
+
+
+def _conflict(message: Message, before: Seen) -> Reason:
+    text = f"Message {before.id} of {before.source} reported the same event with other content."
+    return reason("conflicting_report", text, source=before.source, id=before.id)
+
+
+def _not_received(made: Translation, folding: Folding) -> list[Reason]:
+    what = made.entry.what if made.entry else None
+    if not isinstance(what, PartInstalled) or what.child is None:
+        return []
+    child = folding.units[what.child]
+    if child.work_order_id or child.progress.received_at:
+        return []
+    return [reason("not_received", f"{what.part} {child.serial} was never received.", serial=child.serial)]
+
+
+__all__ = ["Batch", "Folded", "Settled"]

@@ -1,0 +1,253 @@
+"""Folds entries onto the stored floor, under locks, so that what is stored is always the fold of all entries.
+
+First who is where: the stays that the new entries touch are worked out again from the earliest of them on, which for
+entries in order is no more than those entries. Then each unit's own progress: an event newer than all before it is
+applied on top; anything older makes that one unit be folded again from its entries in the journal.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mes.commands.slice import AssemblySlice, assembly_slice
+from mes.db.attempts import replace_attempts, save_attempts
+from mes.db.entries import entries_of
+from mes.db.holds import holds_on
+from mes.db.installations import correct, stays_in
+from mes.db.nonconformances import Opened, open_nonconformances, reopen_others, settle_nonconformances
+from mes.db.units import LockedUnit, lock_units, save_units
+from mes.domain.as_built import PositionChanged, fit, position_changes
+from mes.domain.assembly import Stay, fold_assembly
+from mes.domain.facts import Entry, Key, PartInstalled, PartRemoved, UnitId
+from mes.domain.hold import Hold, concerning
+from mes.domain.nonconformance import Nonconformance, Settlement
+from mes.domain.refusals import Reason
+from mes.domain.unit import Attempt, State, UnitHistory, apply, fold_unit, subject_of
+
+
+class Move(NamedTuple):
+    """A unit's state before and after an entry."""
+
+    before: State
+    after: State
+
+
+class Refolded(NamedTuple):
+    """A unit that was folded again because of something older than what was known."""
+
+    unit: UnitId
+    move: Move
+    attempts: int
+
+
+@dataclass(slots=True)
+class Folded:
+    """What entries did: deviations and moves by entry, the units folded again, nonconformances opened and settled."""
+
+    deviations: dict[Key, list[Reason]] = field(default_factory=lambda: defaultdict(list))
+    moves: dict[tuple[Key, UnitId], Move] = field(default_factory=dict)
+    refolded: list[Refolded] = field(default_factory=list)
+    attempts: list[tuple[UnitId, Attempt]] = field(default_factory=list)
+    opened: list[tuple[UnitId, Nonconformance]] = field(default_factory=list)
+    settled: list[Settlement] = field(default_factory=list)
+    newly_opened: set[str] = field(default_factory=set)
+
+
+class Folding:
+    """One transaction's work on the floor: the units it has locked and what became of them."""
+
+    def __init__(self, connection: AsyncConnection, at: datetime) -> None:
+        self.connection = connection
+        self.at = at
+        self.units: dict[UnitId, LockedUnit] = {}
+        self.folded = Folded()
+
+    async def lock(self, ids: Iterable[UnitId]) -> None:
+        """Lock units that are not locked yet."""
+        missing = set(ids) - self.units.keys()
+        if missing:
+            self.units |= await lock_units(self.connection, missing)
+
+    async def fold(self, entries: Sequence[Entry], reasons_of: dict[Key, str]) -> Folded:
+        """Fold new entries, of any kinds and units. `reasons_of`: why, as JSON, of those that open nonconformances."""
+        await self.lock(unit for entry in entries for unit in units_of(entry))
+        events: dict[UnitId, list[Entry | PositionChanged]] = defaultdict(list)
+        for entry in entries:
+            unit = subject_of(entry.what)
+            if unit is not None:
+                events[unit].append(entry)
+        taken_back = await self._assemble([entry for entry in entries if is_assembly(entry)], events)
+        holds = await self._holds(events.keys() | taken_back)
+        again = {unit for unit in events if self._is_late(unit, events[unit])} | taken_back
+        for unit in sorted(events.keys() - again):
+            self._apply(self.units[unit], events[unit], holds)
+        if again:
+            await self._fold_again(again, events, holds)
+        await self._store(reasons_of)
+        return self.folded
+
+    def _is_late(self, unit: UnitId, events: Iterable[Entry | PositionChanged]) -> bool:
+        last = self.units[unit].progress.last_key
+        return last is not None and min(event.key for event in events) <= last
+
+    async def _assemble(
+        self, entries: Sequence[Entry], events: dict[UnitId, list[Entry | PositionChanged]]
+    ) -> set[UnitId]:
+        """Work out the stays again; adds the parents' position changes to `events`.
+
+        Returns the units that had been told of a position change which turns out not to have been.
+        """
+        if not entries:
+            return set()
+        touched = await assembly_slice(self.connection, entries, self.lock)
+        history = fold_assembly(touched.entries, touched.open_before)
+        for entry in entries:
+            self.folded.deviations[entry.key].extend(history.deviations.get(entry.key, ()))
+            self.folded.deviations[entry.key].extend(self._unfit(entry))
+        stays = [self._with_fit(stay) for stay in history.stays]
+        old = {stored.stay: stored.row_id for stored in touched.stored}
+        await correct(
+            self.connection,
+            [old[stay] for stay in old.keys() - set(stays)],
+            [stay for stay in stays if stay not in old],
+            self.at,
+        )
+        return self._tell_parents(touched, stays, events)
+
+    def _tell_parents(
+        self, touched: AssemblySlice, stays: Sequence[Stay], events: dict[UnitId, list[Entry | PositionChanged]]
+    ) -> set[UnitId]:
+        before, after = _by_parent(stored.stay for stored in touched.stored), _by_parent(stays)
+        taken_back = set()
+        for parent in before.keys() | after.keys():
+            definition = self.units[parent].definition
+            told = set(position_changes(before.get(parent, ()), definition))
+            true = set(position_changes(after.get(parent, ()), definition))
+            if told - true:
+                taken_back.add(parent)
+            if true - told:
+                events[parent].extend(true - told)
+        return taken_back
+
+    def _unfit(self, entry: Entry) -> tuple[Reason, ...]:
+        if not isinstance(entry.what, PartInstalled):
+            return ()
+        what = entry.what
+        return fit(self.units[what.parent].definition, what.position, what.part, what.maker)
+
+    def _with_fit(self, stay: Stay) -> Stay:
+        """A stay with the deviations that follow from the parent's definition, too."""
+        odd = fit(self.units[stay.parent].definition, stay.position, stay.part, stay.maker)
+        codes = [one.code for one in odd if one.code not in stay.deviations]
+        return stay._replace(deviations=(*stay.deviations, *codes)) if codes else stay
+
+    async def _holds(self, ids: Iterable[UnitId]) -> list[Hold]:
+        units = [self.units[one] for one in ids]
+        keys = {key for unit in units for key in (unit.id, unit.part, unit.order_number, *_contents(unit)) if key}
+        return await holds_on(self.connection, keys)
+
+    def _apply(self, unit: LockedUnit, events: list[Entry | PositionChanged], holds: Sequence[Hold]) -> None:
+        concerned = _concerning(holds, unit)
+        for event in sorted(events, key=lambda event: event.key):
+            outcome = apply(unit.progress, unit.definition, event, concerned, unit.order_ended_at)
+            self.folded.deviations[event.key].extend(outcome.deviations)
+            self._moved(event.key, unit.id, Move(outcome.state_before, outcome.state_after))
+            self.folded.attempts.extend((unit.id, attempt) for attempt in outcome.attempts)
+            self.folded.opened.extend((unit.id, one) for one in outcome.opened)
+            self.folded.settled.extend(outcome.closed)
+
+    def _moved(self, key: Key, unit: UnitId, move: Move) -> None:
+        first = self.folded.moves.get((key, unit))
+        self.folded.moves[key, unit] = Move(first.before, move.after) if first else move
+
+    async def _fold_again(
+        self,
+        ids: set[UnitId],
+        events: dict[UnitId, list[Entry | PositionChanged]],
+        holds: Sequence[Hold],
+    ) -> None:
+        recorded: dict[UnitId, list[Entry]] = defaultdict(list)
+        for entry in await entries_of(self.connection, sorted(ids)):
+            subject = subject_of(entry.what)
+            if subject is not None:
+                recorded[subject].append(entry)
+        stays = await stays_in(self.connection, ids)
+        for one in sorted(ids):
+            unit = self.units[one]
+            new = [event for event in events.get(one, ()) if isinstance(event, Entry)]
+            history = fold_unit(
+                unit.definition,
+                [*recorded[one], *new],
+                position_changes(stays.get(one, ()), unit.definition),
+                _concerning(holds, unit),
+                unit.order_ended_at,
+            )
+            await self._take_over(unit, history, new)
+
+    async def _take_over(self, unit: LockedUnit, history: UnitHistory, new: Sequence[Entry]) -> None:
+        move = Move(unit.progress.state, history.progress.state)
+        for entry in new:
+            self.folded.deviations[entry.key].extend(history.deviations.get(entry.key, ()))
+            self.folded.moves[entry.key, unit.id] = move
+        unit.progress = history.progress
+        self.folded.refolded.append(Refolded(unit.id, move, len(history.attempts)))
+        await replace_attempts(self.connection, unit.id, history.attempts)
+        self.folded.opened.extend((unit.id, one) for one in history.nonconformances.values())
+        await reopen_others(
+            self.connection, unit.id, [one.id for one in history.nonconformances.values() if one.closed_by is None]
+        )
+        self.folded.settled.extend(
+            Settlement(one.id, one.settled, one.closed_by)
+            for one in history.nonconformances.values()
+            if one.closed_by and one.settled
+        )
+
+    async def _store(self, reasons_of: dict[Key, str]) -> None:
+        again = {one.unit for one in self.folded.refolded}
+        await save_attempts(self.connection, (one for one in self.folded.attempts if one[0] not in again))
+        runs = {attempt.closed_by: attempt.run_id for _, attempt in self.folded.attempts}
+        opened = [
+            Opened(unit, one, runs.get(one.opened_by), reasons_of.get(one.opened_by, "[]"))
+            for unit, one in self.folded.opened
+        ]
+        self.folded.newly_opened = set(await open_nonconformances(self.connection, opened))
+        await settle_nonconformances(self.connection, self.folded.settled)
+
+    async def save(self) -> None:
+        """Store progress and journal heads; the last thing before the commit."""
+        await save_units(self.connection, list(self.units.values()))
+
+
+def units_of(entry: Entry) -> list[UnitId]:
+    """The units that an entry names."""
+    what = entry.what
+    if isinstance(what, PartInstalled | PartRemoved):
+        return [what.parent, *([what.child] if what.child else [])]
+    unit = subject_of(what)
+    return [unit] if unit else []
+
+
+def is_assembly(entry: Entry) -> bool:
+    """Whether an entry says that a part came or went."""
+    return isinstance(entry.what, PartInstalled | PartRemoved)
+
+
+def _by_parent(stays: Iterable[Stay]) -> dict[UnitId, list[Stay]]:
+    found: dict[UnitId, list[Stay]] = defaultdict(list)
+    for stay in stays:
+        found[stay.parent].append(stay)
+    return found
+
+
+def _contents(unit: LockedUnit) -> list[str]:
+    return [one for content in unit.progress.positions.values() for one in content.split("+")]
+
+
+def _concerning(holds: Sequence[Hold], unit: LockedUnit) -> tuple[Hold, ...]:
+    if not holds:
+        return ()
+    return concerning(holds, unit=unit.id, part=unit.part, order=unit.order_number, lots=_contents(unit))

@@ -1,0 +1,290 @@
+"""A message, once everything it names is known, as an entry of the floor with all that is stored beside it."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from mes.commands.recognition import Names, Waiting, effective, lot_key, said_at
+from mes.db.inbox import Ticket
+from mes.db.journal import Subject, new_id
+from mes.db.lots import LotReceipt
+from mes.db.runs import RunRecord
+from mes.db.samples import Chunk
+from mes.db.stations import Status
+from mes.db.units import NamedUnit
+from mes.domain import facts
+from mes.domain.cable import SeenConnection
+from mes.domain.facts import Entry
+from mes.domain.limits import Measurement
+from mes.domain.refusals import Reason, reason
+from mes.domain.run import Criteria, Defect, Report, judge
+from mes.formats import messages as wire
+from mes.formats.messages import Message
+
+SKEW_MAX_S = 5.0
+"""A station whose event lies further ahead of us than this is told so."""
+
+_NO_CRITERIA = Criteria(None)
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+@dataclass(slots=True)
+class Translation:
+    """One message as the record takes it: the entry (None: a status) and what is stored beside it."""
+
+    message: Message
+    entry: Entry | None
+    subjects: tuple[Subject, ...] = ()
+    deviations: list[Reason] = field(default_factory=list)
+    run: RunRecord | None = None
+    chunks: list[Chunk] = field(default_factory=list)
+    lot_receipt: LotReceipt | None = None
+    status: Status | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def ticket(message: Message) -> Ticket:
+    """What the gate knows a message by."""
+    content = _encode([message.type, message.data])
+    natural = _natural_key(message)
+    return Ticket(
+        message.source,
+        message.id,
+        _short_digest(content),
+        _short_digest(_encode([message.source, *natural])) if natural else None,
+    )
+
+
+def _short_digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()[:16]
+
+
+def _natural_key(message: Message) -> list[Any] | None:
+    """What makes the event itself unique, whatever id it is sent under; None where nothing does."""
+    data = message.data
+    if isinstance(data, wire.RunReported):
+        return ["run", data.run] if data.run else ["run", data.unit, data.step, data.started_at]
+    if isinstance(data, wire.PartInstalled | wire.PartRemoved):
+        child = data.child
+        return [message.type, data.parent, data.position, child.part, child.serial, child.lot, child.maker, data.at]
+    if isinstance(data, wire.SamplesTaken):
+        return ["samples", data.run or [data.unit, data.step], data.start, sorted(data.channels)]
+    if isinstance(data, wire.StepStarted | wire.StepCompleted):
+        return [message.type, data.unit, data.step, data.run, data.at]
+    if isinstance(data, wire.PartReceived):
+        return [message.type, data.part, data.maker, data.serial, data.lot, data.at]
+    return None
+
+
+class Translator:
+    """Translates the messages of one batch. `operators` gives the numbers that the record has instead of names."""
+
+    def __init__(self, names: Names, operators: dict[str, int]) -> None:
+        self.names = names
+        self.operators = operators
+
+    def translate(self, message: Message, received_at: datetime) -> Translation:
+        """The message as the record takes it; raises `Waiting` where something it names is not known yet."""
+        made = self._translated(message, effective(message, received_at), received_at)
+        ahead_s = (said_at(message) - received_at).total_seconds()
+        if ahead_s > SKEW_MAX_S:
+            text = f"The event lies {ahead_s:.0f} s ahead of the MES's clock; it is recorded as of its arrival."
+            made.deviations.append(reason("clock_skew", text, ahead_s=round(ahead_s, 3)))
+        return made
+
+    def _translated(self, message: Message, at: datetime, received_at: datetime) -> Translation:
+        data = message.data
+        if isinstance(data, wire.RunReported):
+            return self._run(message, data, at, received_at)
+        if isinstance(data, wire.SamplesTaken):
+            return self._samples(message, data, at)
+        if isinstance(data, wire.PartInstalled | wire.PartRemoved):
+            return self._assembly(message, data, at)
+        if isinstance(data, wire.PartReceived):
+            return self._received(message, data, at)
+        if isinstance(data, wire.StationStatus):
+            self.names.station(message)
+            status = Status(message.station, at, data.state, data.since, data.reason)
+            return Translation(message, None, status=status)
+        return self._simple(message, at)
+
+    def _operator(self, name: str | None) -> str | None:
+        return str(self.operators[name]) if name else None
+
+    def _entry(self, message: Message, at: datetime, what: facts.What) -> Entry:
+        return facts.entry(at, message.source, message.id, what)
+
+    def _simple(self, message: Message, at: datetime) -> Translation:
+        """Facts about one unit that need nothing but the unit and the station."""
+        data: Any = message.data
+        station = self.names.station(message)
+        unit = self.names.unit(data.unit, getattr(data, "step", None))
+        what: facts.What
+        if isinstance(data, wire.StepStarted):
+            what = facts.StepStarted(unit.id, data.step, station, data.run, self._operator(data.operator))
+        elif isinstance(data, wire.StepCompleted):
+            operator = self._operator(data.operator)
+            what = facts.StepCompleted(unit.id, data.step, station, data.outcome, data.run, operator)
+        elif isinstance(data, wire.UnitIdentified):
+            what = facts.UnitIdentified(unit.id, tuple((one.kind, one.value) for one in data.identifiers))
+        elif isinstance(data, wire.UnitPacked):
+            what = facts.UnitPacked(unit.id, data.into)
+        elif isinstance(data, wire.UnitShipped):
+            what = facts.UnitShipped(unit.id, data.order, data.to)
+        else:
+            raise TypeError(f"no translation for {message.type}")
+        made = Translation(message, self._entry(message, at, what), (_subject(unit),))
+        if location := getattr(data, "location", None):
+            made.data["location"] = location
+        return made
+
+    def _run(self, message: Message, data: wire.RunReported, at: datetime, received_at: datetime) -> Translation:
+        station = self.names.station(message)
+        unit = self.names.unit(data.unit, data.step)
+        product = self.names.products.get(unit.product_id or "")
+        judgement = judge(product.criteria if product else _NO_CRITERIA, _report(data))
+        digest = hashlib.sha256(_encode(data)).hexdigest()
+        operator = self._operator(data.operator)
+        run_id = new_id()
+        what = facts.RunReported(
+            unit.id,
+            data.step,
+            station,
+            run_id,
+            min(data.started_at, at),
+            at,
+            data.outcome,
+            judgement.verdict,
+            data.run,
+            data.purpose,
+            operator,
+        )
+        record = RunRecord(
+            run_id,
+            unit.id,
+            unit.product_id,
+            data.step,
+            station.name,
+            data.run,
+            data.purpose,
+            data.started_at,
+            data.ended_at,
+            received_at,
+            int(operator) if operator else None,
+            data.fixture,
+            data.program.name if data.program else None,
+            data.program.version if data.program else None,
+            data.outcome,
+            judgement,
+            tuple(Defect(one.code, one.position, one.text) for one in data.defects),
+            digest,
+        )
+        made = Translation(message, self._entry(message, at, what), (_subject(unit),), run=record)
+        made.deviations.extend(judgement.deviations)
+        made.data["digest"] = digest
+        made.data["reasons"] = [one.code for one in judgement.reasons]
+        return made
+
+    def _samples(self, message: Message, data: wire.SamplesTaken, at: datetime) -> Translation:
+        station = self.names.station(message)
+        unit = self.names.unit(data.unit, data.step)
+        what = facts.SamplesTaken(unit.id, data.step, station, data.run)
+        made = Translation(message, self._entry(message, at, what), (_subject(unit),))
+        made.chunks = [
+            Chunk(
+                unit.id,
+                data.step,
+                station.name,
+                data.run,
+                name,
+                data.start,
+                data.period_s,
+                data.offsets_s,
+                values,
+            )
+            for name, values in data.channels.items()
+        ]
+        made.data["digest"] = hashlib.sha256(_encode(data)).hexdigest()
+        return made
+
+    def _assembly(self, message: Message, data: wire.PartInstalled | wire.PartRemoved, at: datetime) -> Translation:
+        self.names.station(message)
+        parent = self.names.unit(data.parent)
+        self.names.part(data.child.part)
+        child = self._child(data.child) if data.child.serial else None
+        lot = self.names.lots[lot_key(data.child)] if data.child.lot else None
+        inside = Subject("lot", lot, data.child.lot or "") if lot else None
+        operator = self._operator(data.operator)
+        what: facts.What
+        if isinstance(data, wire.PartRemoved):
+            what = facts.PartRemoved(
+                parent.id,
+                data.position,
+                child.id if child else None,
+                lot,
+                data.child.part,
+                data.child.quantity,
+                operator,
+                data.reason,
+            )
+        else:
+            what = facts.PartInstalled(
+                parent.id,
+                data.position,
+                child.id if child else None,
+                lot,
+                data.child.part,
+                data.child.maker or (child.maker if child else None) or None,
+                data.child.quantity,
+                operator,
+            )
+        subjects = [_subject(parent), _subject(child) if child else inside]
+        return Translation(message, self._entry(message, at, what), tuple(one for one in subjects if one))
+
+    def _child(self, child: wire.Child) -> NamedUnit:
+        found = self.names.child(child)
+        if found:
+            return found
+        part = self.names.part(child.part)
+        thing = f"unit:{child.part}/{child.serial}"
+        if part.source == "bought":
+            text = f"{child.part} {child.serial} must be received before it is installed."
+            raise Waiting(reason("not_received", text, part=child.part, serial=child.serial), thing)
+        text = f"No order has made a {child.part} with the serial {child.serial} yet."
+        raise Waiting(reason("unknown_unit", text, part=child.part, serial=child.serial), thing)
+
+    def _received(self, message: Message, data: wire.PartReceived, at: datetime) -> Translation:
+        self.names.station(message)
+        self.names.part(data.part)
+        if data.lot:
+            lot = self.names.lots[lot_key(data)]
+            what = facts.PartReceived(data.part, None, lot, data.quantity)
+            made = Translation(message, self._entry(message, at, what), (Subject("lot", lot, data.lot),))
+            made.lot_receipt = LotReceipt(lot, data.quantity, data.date_code)
+            return made
+        unit = self._child(wire.Child(data.part, serial=data.serial, maker=data.maker))
+        what = facts.PartReceived(data.part, unit.id, None, data.quantity)
+        made = Translation(message, self._entry(message, at, what), (_subject(unit),))
+        if data.date_code:
+            made.data["date_code"] = data.date_code
+        return made
+
+
+def _subject(unit: NamedUnit) -> Subject:
+    return Subject("unit", unit.id, unit.serial)
+
+
+def _report(data: wire.RunReported) -> Report:
+    return Report(
+        data.step,
+        data.outcome,
+        [
+            Measurement(one.name, one.value, one.unit, one.low, one.high, one.outcome, one.position)
+            for one in data.measurements
+        ],
+        [SeenConnection(one.end_a, one.end_b, one.seen, one.ohms) for one in data.connections],
+        [Defect(one.code, one.position, one.text) for one in data.defects],
+    )
