@@ -46,6 +46,10 @@ _SI = {
     "var": "reactive power",
     "F": "capacitance",
     "H": "inductance",
+    **dict.fromkeys(("Vdc", "VDC"), "voltage"),
+    **dict.fromkeys(("Adc", "ADC"), "current"),
+    **dict.fromkeys(("Vac", "VAC", "Vrms"), "alternating voltage"),
+    **dict.fromkeys(("Aac", "AAC", "Arms"), "alternating current"),
     "Hz": "frequency",
     "s": "time",
     "m": "length",
@@ -61,6 +65,10 @@ _SI = {
     "b/s": "data rate",
 }
 _OHM_SPELLINGS = ("Ohm", "ohm", "Ω", "Ω", "ohms", "Ohms")  # both the Greek omega and the ohm sign
+_COUNTS = (
+    *("ratio", "BER", "count", "counts", "cnt", "ea", "each", "pcs", "pieces", "items", "units"),
+    *("errors", "failures", "retries", "events", "cycles", "lanes", "links", "ports", "pulses", "packets", "frames"),
+)
 _WORDS = {
     "volt": "V",
     "volts": "V",
@@ -79,6 +87,9 @@ _WORDS = {
     "hour": "h",
     "hours": "h",
     "hr": "h",
+    "hrs": "h",
+    "day": "d",
+    "days": "d",
     "meter": "m",
     "metre": "m",
     "celsius": "Cel",
@@ -86,20 +97,15 @@ _WORDS = {
     "C": "Cel",
     "°C": "Cel",
     "℃": "Cel",
+    "ºC": "Cel",
+    "deg C": "Cel",
+    "Celsius": "Cel",
     "degree_celsius": "Cel",
     "kelvin": "K",
     "degF": "[degF]",
     "°F": "[degF]",
     "percent": "%",
     "pct": "%",
-    "Vdc": "V",
-    "VDC": "V",
-    "VAC": "Vac",
-    "Vrms": "Vac",
-    "Adc": "A",
-    "ADC": "A",
-    "AAC": "Aac",
-    "Arms": "Aac",
     "RPM": "rpm",
     "1/min": "rpm",
     "lpm": "L/min",
@@ -113,6 +119,9 @@ _WORDS = {
     "m³/h": "m3/h",
     "m3/hr": "m3/h",
     "m³/s": "m3/s",
+    "cfm": "ft3/min",
+    "CFM": "ft3/min",
+    "gal/min": "[gal_us]/min",
     "gpm": "[gal_us]/min",
     "GPM": "[gal_us]/min",
     "inch": "in",
@@ -123,16 +132,8 @@ _WORDS = {
     "N·m": "Nm",
     "N*m": "Nm",
     "deg": "°",
-    "ea": "1",
-    "pcs": "1",
-    "count": "1",
-    "counts": "1",
-    "ratio": "1",
-    "BER": "1",
-    "errors": "1",
-    "lanes": "1",
     "": "1",
-    "B": "byte",
+    **dict.fromkeys(_COUNTS, "1"),
     "bytes": "byte",
 }
 
@@ -161,21 +162,18 @@ def _si_units() -> Iterator[tuple[str, Unit]]:
 
 
 def _other_units() -> Iterator[tuple[str, Unit]]:
-    for prefix, factor in (
-        ("u", Fraction(1, 10**6)),
-        ("m", Fraction(1, 1000)),
-        ("", Fraction(1)),
-        ("k", Fraction(1000)),
-    ):
-        yield prefix + "Vac", Unit("alternating voltage", factor)
-        yield prefix + "Aac", Unit("alternating current", factor)
     yield "byte", Unit("data", Fraction(1))
     yield from (("min", Unit("time", Fraction(60))), ("h", Unit("time", Fraction(3600))))
     yield "d", Unit("time", Fraction(86_400))
     yield "Cel", Unit("temperature", Fraction(1), Fraction(27_315, 100))
     yield "[degF]", Unit("temperature", Fraction(5, 9), Fraction(45_967, 100) * Fraction(5, 9))
     yield "psi", Unit("pressure", _PSI_PA)
-    yield "atm", Unit("pressure", Fraction(101_325))
+    yield from (("atm", Unit("pressure", Fraction(101_325))), ("Torr", Unit("pressure", Fraction(101_325, 760))))
+    for name, pascals in (("barg", 100_000), ("kPag", 1000), ("mbarg", 100), ("psig", _PSI_PA)):
+        yield name, Unit("gauge pressure", Fraction(pascals))  # zero is the day's air pressure: no fixed offset
+    for name, pascals in (("Pa", 1), ("kPa", 1000), ("mbar", 100), ("bar", 100_000), ("psi", _PSI_PA)):
+        yield f"{name}/s", Unit("pressure change", Fraction(pascals))
+        yield f"{name}/min", Unit("pressure change", Fraction(pascals) / 60)
     yield from (("cm", Unit("length", Fraction(1, 100))), ("in", Unit("length", _INCH_M)))
     yield "ft", Unit("length", 12 * _INCH_M)
     yield "lb", Unit("mass", _POUND_KG)
@@ -187,12 +185,14 @@ def _other_units() -> Iterator[tuple[str, Unit]]:
     yield "m3/h", Unit("volume flow", Fraction(1000, 3600))
     yield "m3/s", Unit("volume flow", Fraction(1000))
     yield "[gal_us]/min", Unit("volume flow", _GALLON_L * _LITRE_PER_MINUTE)
+    yield "ft3/min", Unit("volume flow", (12 * _INCH_M) ** 3 * 1000 * _LITRE_PER_MINUTE)
     yield "kg/s", Unit("mass flow", Fraction(1))
     yield from (("m3", Unit("volume", Fraction(1000))), ("cm3", Unit("volume", Fraction(1, 1000))))
     yield "m/s", Unit("speed", Fraction(1))
     yield "rpm", Unit("rotation", Fraction(1))
     yield "Nm", Unit("torque", Fraction(1))
     yield "cNm", Unit("torque", Fraction(1, 100))
+    yield "%RH", Unit("relative humidity", Fraction(1))
     yield "°", Unit("angle", Fraction(1))
     yield from (("bit", Unit("bits", Fraction(1))), ("Bd", Unit("symbol rate", Fraction(1))))
     yield "GT/s", Unit("transfer rate", Fraction(1))

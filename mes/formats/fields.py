@@ -131,7 +131,7 @@ class Fields:
         """Note every field that was not read; `known` lists those that there are."""
         for field in self._values:
             if field not in self._read:
-                self.problems.note(self._at(show(field)[1:-1]), f"is no field here; known are {known}")
+                self.problems.note(self._at(repr(str(field)[:60])[1:-1]), f"is no field here; known are {known}")
 
     def _take(self, field: str) -> Any:
         self._read.add(field)

@@ -57,6 +57,8 @@ def from_json(content: str | bytes, read_file: ReadFile | None = None) -> Defini
             twice.extend(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
         return found
 
+    if len(content) > plain_yaml.TEXT_LENGTH_MAX:
+        raise InvalidDefinition([Problem("document", f"is longer than {plain_yaml.TEXT_LENGTH_MAX} characters")])
     try:
         document = json.loads(content, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
@@ -92,7 +94,6 @@ def from_document(document: Any, read_file: ReadFile | None = None) -> Definitio
 _LEANS_ON = {
     "bom": {"bom", "route", "part"},
     "route": {"route", "bom", "characteristics", "netlist", "netlist_file", "netlist_csv", "source"},
-    "firmware": {"firmware", "bom"},
     "tracking": {"tracking", "source"},
     "serial_pattern": {"serial_pattern", "tracking"},
 }

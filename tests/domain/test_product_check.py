@@ -87,7 +87,7 @@ def test_a_good_definition_passes_without_a_word():
         ({"netlist": (Connection("A", "B", 0.0),)}, "netlist[0].ohms_max", "above 0 Ohm"),
         ({"firmware": (Firmware("x", ()),)}, "firmware[0].versions", "is empty"),
         ({"firmware": (Firmware("x", ("1",)),)}, "firmware[0]", "no position and no kind"),
-        ({"firmware": (Firmware("x", ("1",), "CPU9"),)}, "firmware[0].position", "no position 'CPU9'"),
+        ({"firmware": (Firmware("x", ("1",), "CPU 9"),)}, "firmware[0].position", "a blank"),
     ],
 )
 def test_each_mistake_is_found_at_its_place(changes: dict[str, Any], place: str, text: str):
