@@ -28,7 +28,16 @@ SKEW_MAX_S = 5.0
 """A station whose event lies further ahead of us than this is told so."""
 
 _NO_CRITERIA = Criteria(None)
-_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def _plain(value: Any) -> Any:
+    """How digests are told of the one type of the wire that is no struct."""
+    if isinstance(value, wire.UnitRef):
+        return [value.part, value.serial]
+    raise TypeError(f"can't digest {type(value).__name__}")
+
+
+_encode = msgspec.json.Encoder(order="sorted", enc_hook=_plain).encode
 
 
 @dataclass(slots=True)

@@ -33,7 +33,7 @@ TYPES: dict[type, str] = {
 }
 """The journal's type of each kind of fact and decision."""
 
-_KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(What)}
+_KINDS: dict[str, Any] = {kind.__name__: kind for kind in get_args(What)}
 _TIMES = frozenset({"started_at", "ended_at", "valid_until"})
 
 
@@ -63,7 +63,8 @@ def _plain(value: Any) -> Any:
 def entry_from(data: dict[str, Any]) -> Entry:
     """The fact or decision that `entry_data` wrote."""
     kind = _KINDS[data["kind"]]
-    fields = {name: _value(name, value) for name, value in data["what"].items()}
+    told = {name: _value(name, value) for name, value in data["what"].items()}
+    fields = {name: told.get(name) for name in kind._fields}  # what is None was left out
     return facts.entry(datetime.fromisoformat(data["at"]), data["source"], data["id"], kind(**fields))
 
 
