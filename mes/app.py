@@ -1,0 +1,41 @@
+"""The application: routers behind one envelope, on one database. Who makes it owns the database and closes it."""
+
+from collections import Counter
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+
+from mes.db.session import Database
+from mes.rest.door import PREFIX
+from mes.rest.envelope import Envelope
+from mes.rest.errors import add_handlers
+from mes.rest.health import health
+from mes.rest.holds import holds
+from mes.rest.journal import journal
+from mes.rest.lines import lines, stations
+from mes.rest.openapi import openapi
+from mes.rest.products import products
+from mes.rest.recall import recall
+from mes.rest.units import runs, units
+from mes.rest.work_orders import work_orders
+from mes.settings import Settings
+
+ROUTERS = (health, products, work_orders, lines, stations, units, runs, recall, holds, journal)
+
+
+def create_app(database: Database, settings: Settings) -> FastAPI:
+    """REST on a database that is there and migrated; pages are added by who serves them."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.database = database
+    app.state.settings = settings
+    app.state.answers = Counter[tuple[str, int]]()
+    add_handlers(app)
+    for router in ROUTERS:
+        app.include_router(router)
+
+    @app.get(f"{PREFIX}/openapi.json", include_in_schema=False)
+    async def get_openapi_document() -> JSONResponse:
+        return JSONResponse(openapi(app))
+
+    app.add_middleware(Envelope, body_max_bytes=settings.body_max_bytes, answers=app.state.answers)
+    return app

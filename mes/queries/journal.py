@@ -1,0 +1,56 @@
+"""The journal as it is read: exact bodies with their positions, in order, none ever behind a cursor."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mes.queries.pages import after, cut
+
+_SLICE = text(
+    """
+    SELECT p.position, j.body FROM journal_position p JOIN journal j ON j.id = p.entry_id
+    WHERE p.position > :after ORDER BY p.position LIMIT :limit
+    """
+)
+_OF_SUBJECT = text(
+    """
+    SELECT s.number, p.position, j.body
+    FROM journal_subject s JOIN journal j ON j.id = s.entry_id LEFT JOIN journal_position p ON p.entry_id = j.id
+    WHERE s.subject_id = :subject AND s.number > :after ORDER BY s.number LIMIT :limit
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PositionedEntry:
+    """An entry's exact body and its position; None: written, and not numbered yet. `number` is its subject's own."""
+
+    body: str
+    position: int | None
+    number: int = 0
+
+    @property
+    def as_json(self) -> str:
+        """The entry as readers get it: its own members as stored, and `position`."""
+        position = "null" if self.position is None else str(self.position)
+        return f'{self.body[:-1]},"position":{position}}}'
+
+
+async def journal_slice(connection: AsyncConnection, after: int, limit: int) -> list[PositionedEntry]:
+    """Entries with positions above `after`, in order."""
+    rows = await connection.execute(_SLICE, {"after": after, "limit": limit})
+    return [PositionedEntry(row.body, row.position) for row in rows]
+
+
+async def entries_of_subject(
+    connection: AsyncConnection, subject: str, limit: int, cursor: str | None
+) -> tuple[list[PositionedEntry], str | None]:
+    """Entries that name a unit, order, … in the order in which they were recorded, and the cursor to what follows."""
+    (number,) = after(cursor)
+    start = int(number) if number and number.isdecimal() and len(number) < 10 else 0
+    rows = await connection.execute(_OF_SUBJECT, {"subject": subject, "after": start, "limit": limit + 1})
+    page = cut(
+        [PositionedEntry(row.body, row.position, row.number) for row in rows], limit, lambda one: (str(one.number),)
+    )
+    return page.items, page.next_cursor

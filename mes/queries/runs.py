@@ -1,0 +1,110 @@
+"""Runs: the station's claim, our verdict, and the values with the limits in force when they were judged."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mes.domain.refusals import refuse
+from mes.queries.pages import Page, after_id, cut
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A run without its values."""
+
+    id: str
+    step: str
+    station: str
+    run: str | None
+    purpose: str
+    started_at: datetime
+    ended_at: datetime
+    received_at: datetime
+    claim: str
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementView:
+    """One value with its inclusive limits in force and our verdict on it."""
+
+    name: str
+    value: Any
+    unit: str | None
+    low: float | None
+    high: float | None
+    position: str | None
+    verdict: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunView(RunSummary):
+    """A run with all that was reported. `operator` is a number; `digest` is what the journal binds."""
+
+    unit: str
+    part: str
+    revision: str | None
+    operator: int | None
+    fixture: str | None
+    program: str | None
+    program_version: str | None
+    reasons: list[dict[str, Any]]
+    measurements: list[MeasurementView]
+    connections: list[dict[str, Any]]
+    defects: list[dict[str, Any]]
+    digest: str
+
+
+_LIST = text(
+    """
+    SELECT id::text, step, station, run, purpose, started_at, ended_at, received_at, claim, verdict FROM run
+    WHERE unit_id = :unit AND (CAST(:step AS text) IS NULL OR step = :step)
+      AND (CAST(:after AS uuid) IS NULL OR id > :after)
+    ORDER BY id LIMIT :limit
+    """
+)
+_ONE = text(
+    """
+    SELECT r.id::text, r.step, r.station, r.run, r.purpose, r.started_at, r.ended_at, r.received_at, r.claim,
+           r.verdict, u.serial, u.part, p.revision, r.operator, r.fixture, r.program, r.program_version, r.reasons,
+           r.connections, r.defects, r.digest, r.numbers, r.others, r.verdicts,
+           l.names, l.units, l.lows, l.highs, l.positions
+    FROM run r JOIN unit u ON u.id = r.unit_id LEFT JOIN product p ON p.id = r.product_id
+    LEFT JOIN layout l ON l.id = r.layout_id
+    WHERE r.id = :id
+    """
+)
+
+
+async def list_runs(
+    connection: AsyncConnection, unit_id: str, *, step: str | None, limit: int, cursor: str | None
+) -> Page[RunSummary]:
+    """A unit's runs in the order in which they arrived."""
+    asked = {"unit": unit_id, "step": step, "after": after_id(cursor), "limit": limit + 1}
+    rows = await connection.execute(_LIST, asked)
+    return cut([RunSummary(*row) for row in rows], limit, lambda one: (one.id,))
+
+
+async def run_view(connection: AsyncConnection, run_id: str) -> RunView:
+    """One run with its values. Refuses `unknown_run`."""
+    row = (await connection.execute(_ONE, {"id": run_id})).one_or_none()
+    if row is None:
+        raise refuse("unknown_run", run=run_id)
+    reported = (json.loads(row.connections or "[]"), json.loads(row.defects or "[]"))
+    return RunView(*(*row[:17], json.loads(row.reasons), _measurements(row), *reported, row.digest))
+
+
+def _measurements(row: Any) -> list[MeasurementView]:
+    if row.names is None:
+        return []
+    others = json.loads(row.others) if row.others else {}
+    numbers = row.numbers or [None] * len(row.names)
+    verdicts = row.verdicts or [None] * len(row.names)
+    told = zip(row.names, numbers, row.units, row.lows, row.highs, row.positions, verdicts, strict=True)
+    return [
+        MeasurementView(name, others.get(str(index), number), *rest) for index, (name, number, *rest) in enumerate(told)
+    ]

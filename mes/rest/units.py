@@ -1,0 +1,110 @@
+"""Units over REST: what they are, what happened to them, what is in them and what they are in."""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import Query, Request, Response
+
+from mes.db.lookup import find_unit
+from mes.queries.genealogy import Genealogy, genealogy
+from mes.queries.journal import entries_of_subject
+from mes.queries.pages import Page
+from mes.queries.runs import RunSummary, RunView, list_runs, run_view
+from mes.queries.units import UnitSummary, UnitView, list_units, unit_view
+from mes.queries.where_used import Sought, Use, When, where_used
+from mes.rest.door import database_of, now, router, settings_of
+from mes.rest.journal import entries_answer
+from mes.rest.values import LIMIT, Cursor, Id, Limit, Moment, Name
+
+units = router("/units", "units")
+runs = router("/runs", "units")
+
+Part = Annotated[Name | None, Query(description="Settles a serial that several parts share.")]
+AsOf = Annotated[Moment | None, Query(description="When it was so; absent: now, or `known_at`.")]
+KnownAt = Annotated[Moment | None, Query(description="What was believed then; absent: what is believed now.")]
+Ever = Annotated[bool, Query(description="At any time, not at one moment.")]
+
+
+@units.get("")
+async def get_list(
+    request: Request,
+    part: Name | None = None,
+    state: Name | None = None,
+    order: Annotated[Name | None, Query(description="Number of the work order.")] = None,
+    serial: Annotated[Name | None, Query(description="Beginning of the serial.")] = None,
+    limit: Limit = LIMIT,
+    cursor: Cursor = None,
+) -> Page[UnitSummary]:
+    """Units in the order of their making."""
+    asked: dict[str, Any] = {"part": part, "state": state, "order": order, "serial": serial}
+    async with database_of(request).reading() as connection:
+        return await list_units(connection, settings_of(request).site, **asked, limit=limit, cursor=cursor)
+
+
+@units.get("/{serial}")
+async def get(request: Request, serial: Name, part: Part = None) -> UnitView:
+    """One unit with the progress of its route."""
+    async with database_of(request).reading() as connection:
+        unit = await find_unit(connection, serial, part)
+        return await unit_view(connection, unit.id)
+
+
+@units.get("/{serial}/history", response_model=dict[str, Any])
+async def get_history(
+    request: Request, serial: Name, part: Part = None, limit: Limit = LIMIT, cursor: Cursor = None
+) -> Response:
+    """The journal's entries that name the unit, as stored, in the order in which they were recorded."""
+    async with database_of(request).reading() as connection:
+        unit = await find_unit(connection, serial, part)
+        entries, next_cursor = await entries_of_subject(connection, unit.id, limit, cursor)
+    return entries_answer(entries, f'"next_cursor":{json.dumps(next_cursor)}')
+
+
+@units.get("/{serial}/runs")
+async def get_runs(
+    request: Request,
+    serial: Name,
+    part: Part = None,
+    step: Annotated[str | None, Query(min_length=1, max_length=64)] = None,
+    limit: Limit = LIMIT,
+    cursor: Cursor = None,
+) -> Page[RunSummary]:
+    """The unit's runs in the order in which they arrived."""
+    async with database_of(request).reading() as connection:
+        unit = await find_unit(connection, serial, part)
+        return await list_runs(connection, unit.id, step=step, limit=limit, cursor=cursor)
+
+
+@units.get("/{serial}/genealogy")
+async def get_genealogy(
+    request: Request, serial: Name, part: Part = None, as_of: AsOf = None, known_at: KnownAt = None
+) -> Genealogy:
+    """All that is in the unit, as one nested tree."""
+    async with database_of(request).reading() as connection:
+        unit = await find_unit(connection, serial, part)
+        return await genealogy(connection, unit.id, as_of=as_of, known_at=known_at)
+
+
+@units.get("/{serial}/where-used")
+async def get_where_used(
+    request: Request,
+    serial: Name,
+    part: Part = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
+    ever: Ever = False,
+    limit: Limit = LIMIT,
+    cursor: Cursor = None,
+) -> Page[Use]:
+    """The top units that hold, or held, the unit."""
+    when = When(now(), as_of, known_at, ever)
+    async with database_of(request).reading() as connection:
+        unit = await find_unit(connection, serial, part)
+        return await where_used(connection, Sought(unit_id=unit.id), when, limit=limit, cursor=cursor)
+
+
+@runs.get("/{id}")
+async def get_run(request: Request, id: Id) -> RunView:
+    """A run: the station's claim, our verdict, each value with the limits in force."""
+    async with database_of(request).reading() as connection:
+        return await run_view(connection, id)
