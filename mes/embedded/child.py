@@ -87,7 +87,7 @@ class Process:
         return True
 
     async def stop(self, steps: Steps = POLITELY, *, group: bool = False) -> None:
-        """End the process, more sternly with each step; when cancelled meanwhile, take the next one and wait no more."""
+        """End the process, more sternly with each step; when cancelled, take the next one and wait no more."""
         for (number, within_s), (sterner, _) in zip(steps, [*steps[1:], steps[-1]], strict=True):
             self.send(number, group=group)
             try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mes.embedded.child import Process, born
 
-SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
+SLEEPER = [sys.executable, "-c", "import time; print('awake', flush=True); time.sleep(600)"]
 STUBBORN = [
     sys.executable,
     "-c",

@@ -123,6 +123,7 @@ def test_nothing_lives_on(settings: Settings, number: signal.Signals) -> None:
     for _ in range(2):  # and what the first run left is no obstacle to the second
         with running(RUN_ALL, str(settings.data_dir)) as program:
             line(program)
+            wait_until(lambda: "awake" in (settings.data_dir / "logs/sleeper.log").read_text())
             processes = [postmaster(settings), broker(settings)]
             processes.append(Process.read(settings.data_dir / "processes/sleeper.process"))
             program.send_signal(number)

@@ -140,8 +140,9 @@ async def test_two_starts_at_once_make_one_server(tmp_path: Path) -> None:
 async def test_server_for_a_while_is_ended_by_the_last_who_uses_it(tmp_path: Path) -> None:
     second = Postgres(tmp_path, durable=False, for_a_while=True)
     with running(HOLD, str(tmp_path), "a_while") as first:
-        url = await second.start()
-        assert line(first) == url
+        url = line(first)
+        assert await second.start() == url
+        assert not second.started_here
         first.send_signal(signal.SIGINT)
         first.wait(timeout=20)
         assert await ask(url, "SELECT true"), "the first one out must leave it to the second"

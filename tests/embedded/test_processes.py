@@ -81,6 +81,8 @@ def test_second_ctrl_c_ends_what_does_not_want_to(tmp_path: Path) -> None:
 def test_killed_supervisor_takes_its_children_along(tmp_path: Path) -> None:
     with running(SUPERVISE, str(tmp_path), "one", "two") as supervisor:
         started = children(line(supervisor))
+        for log in ("one_0", "two_1"):
+            wait_until(lambda log=log: "awake" in (tmp_path / f"logs/{log}.log").read_text())
         supervisor.kill()
         supervisor.wait()
         wait_until(lambda: not any(one.alive for one in started))
