@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from mes.formats.messages import MESSAGE_MAX_BYTES, Arrived, decode
 from mes.mqtt import topics
@@ -24,6 +24,18 @@ STOP_S: Final = 10.0
 
 Settle: TypeAlias = Callable[[Sequence[Arrived], datetime], Awaitable[Sequence[Settled]]]
 """Makes messages that arrived at a moment part of the record and says what became of each; returns after commit."""
+
+
+class Retried(Protocol):
+    """What came of trying some pending messages again: how many, and those that are settled now."""
+
+    @property
+    def tried(self) -> int: ...
+    @property
+    def settled(self) -> Sequence[Settled]: ...
+
+
+Retry: TypeAlias = Callable[[datetime], Awaitable[Retried]]
 
 
 async def run(
@@ -44,6 +56,21 @@ async def run(
         else:
             bridge.drop(pause_s)
             pause_s = min(pause_s * 2, RETRY_MAX_S)
+
+
+async def retry_pending(bridge: Bridge, retry: Retry, *, source: str, every_s: float = 2.0) -> None:
+    """Tries pending messages again, every so often until it is cancelled, and sends the second receipts."""
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            tried = True
+            while tried:
+                at = datetime.now(UTC)
+                done = await retry(at)
+                tried = done.tried > 0
+                publish_settled(bridge, done.settled, source=source, at=at)
+        except Exception:
+            log.exception("pending messages were not tried again; they will be")
 
 
 def publish_settled(bridge: Bridge, settled: Iterable[Settled], *, source: str, at: datetime) -> None:
