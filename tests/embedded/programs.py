@@ -16,6 +16,21 @@ STUBBORN = [
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)",
 ]
 
+COUNT = """
+import os, signal, sys, time
+from pathlib import Path
+said, *name = sys.argv[1:]
+def heard(number, _):
+    with open(said, "a") as file: file.write(f"{name[0] if name else int(number)}\\n")
+    time.sleep(0.3)
+    sys.exit(0)
+for number in (signal.SIGTERM, signal.SIGINT): signal.signal(number, heard)
+Path(said).touch()
+time.sleep(600)
+"""
+COUNTER = [sys.executable, "-c", COUNT]
+"""Writes each signal that it hears (or the name it was given) into a file; the file is there once it listens."""
+
 
 def wait_until(true: Callable[[], object], within_s: float = 20.0) -> None:
     """Wait for something to become true; fails the test if it does not."""

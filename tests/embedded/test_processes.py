@@ -13,39 +13,31 @@ from mes.embedded.child import Child, Process, born
 from mes.embedded.folder import sole_use
 from mes.embedded.problems import FolderInUseError, PartError
 from mes.embedded.processes import Backoff, Supervisor
-from tests.embedded.programs import SLEEPER, line, process, running, wait_until
+from tests.embedded.programs import COUNTER, SLEEPER, line, process, running, wait_until
 
 SUPERVISE = """
 import asyncio, json, sys
 from pathlib import Path
 from mes.embedded.folder import sole_use
 from mes.embedded.processes import Supervisor, until_signalled
-from tests.embedded.programs import SLEEPER, STUBBORN
+from tests.embedded.programs import COUNTER, SLEEPER, STUBBORN
+
+def argv(kind):
+    if kind.startswith("counter:"):
+        return [*COUNTER, kind.partition(":")[2]]
+    return STUBBORN if kind == "stubborn" else SLEEPER
 
 async def main(data_dir, kinds):
     async with until_signalled():
         with sole_use(data_dir):
             async with Supervisor(data_dir) as services:
                 for number, kind in enumerate(kinds):
-                    argv = STUBBORN if kind == "stubborn" else SLEEPER
-                    await services.start(f"{kind}_{number}", argv)
+                    await services.start(f"{kind.partition(':')[0]}_{number}", argv(kind))
                 print(json.dumps(services.pids()), flush=True)
                 await services.watch()
     print("left in good order", flush=True)
 
 asyncio.run(main(Path(sys.argv[1]), sys.argv[2:]))
-"""
-
-COUNTER = """
-import os, signal, sys, time
-from pathlib import Path
-def heard(number, _):
-    with open(sys.argv[1], "a") as file: file.write(f"{number}\\n")
-    time.sleep(0.3)
-    sys.exit(0)
-for number in (signal.SIGTERM, signal.SIGINT): signal.signal(number, heard)
-Path(sys.argv[1]).touch()
-time.sleep(600)
 """
 
 
@@ -114,21 +106,23 @@ def test_second_supervisor_of_the_folder_is_refused(tmp_path: Path) -> None:
         pass
 
 
-async def test_each_child_hears_of_the_end_once(tmp_path: Path) -> None:
+def test_child_hears_of_a_terminals_ctrl_c_once(tmp_path: Path) -> None:
+    """A terminal sends Ctrl-C to every process of its job; only the supervisor's word may reach the child."""
     said = tmp_path / "said"
-    async with Supervisor(tmp_path) as services:
-        await services.start("counter", [SLEEPER[0], "-c", COUNTER, str(said)])
+    with running(SUPERVISE, str(tmp_path), f"counter:{said}") as supervisor:
+        line(supervisor)
         wait_until(said.exists)
+        os.killpg(supervisor.pid, signal.SIGINT)
+        supervisor.wait(timeout=5)
     assert said.read_text() == f"{int(signal.SIGTERM)}\n"
 
 
 async def test_children_end_in_reverse_order(tmp_path: Path) -> None:
     said = tmp_path / "said"
-    source = COUNTER.replace("{number}", "{sys.argv[2]}")
     async with Supervisor(tmp_path) as services:
         for name in ("first", "second", "third"):
             said.unlink(missing_ok=True)
-            await services.start(name, [SLEEPER[0], "-c", source, str(said), name])
+            await services.start(name, [*COUNTER, str(said), name])
             wait_until(said.exists)
     assert said.read_text().split() == ["third", "second", "first"]
 
