@@ -1,0 +1,145 @@
+"""The processes of the MES: serve (REST), ingest (facts), feeds (the journal's readers). Each runs until it is ended.
+
+They share nothing but the database and the broker, so each can die and come back alone.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import uvicorn
+
+from mes.app import create_app
+from mes.commands.ingest import is_infrastructure, settle, settle_pending
+from mes.db import migrate, sequencer
+from mes.db.partitions import make_partitions
+from mes.db.session import Database
+from mes.formats.messages import Arrived
+from mes.mqtt import consumer, topics
+from mes.mqtt.bridge import Bridge
+from mes.mqtt.receipts import Settled
+from mes.settings import Settings
+
+log = logging.getLogger(__name__)
+
+PARTITIONS_S: Final = 24 * 3600
+"""How often partitions are made ahead."""
+STOP_S: Final = 3
+"""How long a stopping server waits for open answers, in seconds."""
+
+
+class NotReady(Exception):  # noqa: N818 - what a service is, not an error of ours
+    """A service can't start; the text says what to do."""
+
+
+async def open_database(settings: Settings) -> Database:
+    """The database of the settings, reachable and migrated."""
+    if settings.database_url is None:
+        raise NotReady("No database is set. Set MES_DATABASE_URL, or use `mes up`, which brings its own.")
+    database = Database(settings.database_url, site=settings.site)
+    try:
+        missing = await migrate.pending(database)
+    except Exception as error:
+        await database.close()
+        raise NotReady(f"The database can't be reached: {error}") from error
+    if missing:
+        await database.close()
+        raise NotReady(f"The database lacks {len(missing)} migrations. Run `mes migrate` first.")
+    return database
+
+
+def mqtt_url(settings: Settings) -> str:
+    """The broker of the settings."""
+    if settings.mqtt_url is None:
+        raise NotReady("No broker is set. Set MES_MQTT_URL, or use `mes up`, which brings its own.")
+    return settings.mqtt_url
+
+
+async def serve(settings: Settings) -> None:
+    """REST, on the address of the settings."""
+    database = await open_database(settings)
+    config = uvicorn.Config(
+        create_app(database, settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        timeout_graceful_shutdown=STOP_S,
+    )
+    try:
+        await uvicorn.Server(config).serve()
+    finally:
+        await database.close()
+
+
+async def ingest(settings: Settings, slot: int | None = None) -> None:
+    """Facts from the broker into the record.
+
+    One process takes all, which keeps each unit's order. With a `slot` several share the work: late facts then need
+    more folding, and each slot's client id must come back for its share to be delivered.
+    """
+    url = mqtt_url(settings)
+    database = await open_database(settings)
+    share = None if slot is None else f"mes-{settings.site}"
+    client_id = f"mes-ingest-{settings.site}" + ("" if slot is None else f"-{slot}")
+    source = f"mes/{settings.site}"
+    bridge = Bridge(url, client_id, topics.ingest_subscriptions(share), queue_max_messages=settings.queue_max_messages)
+
+    async def settle_batch(arrived: Sequence[Arrived], at: datetime) -> Sequence[Settled]:
+        return await settle(database, arrived, at)
+
+    try:
+        async with bridge, asyncio.TaskGroup() as tasks:
+            tasks.create_task(_retry_pending(database, bridge, source, settings.pending_retry_s))
+            tasks.create_task(_make_partitions(database))
+            await consumer.run(
+                bridge,
+                settle_batch,
+                source=source,
+                batch_max_messages=settings.batch_max_messages,
+                linger_ms=settings.batch_linger_ms,
+                message_max_bytes=settings.message_max_bytes,
+            )
+    finally:
+        await database.close()
+
+
+async def _retry_pending(database: Database, bridge: Bridge, source: str, every_s: float) -> None:
+    """Apply what had to wait as soon as it can be, and send the second receipts."""
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            while True:
+                at = datetime.now(UTC)
+                retried = await settle_pending(database, at)
+                consumer.publish_settled(bridge, retried.settled, source=source, at=at)
+                if not retried.settled:
+                    break
+        except Exception as error:
+            if not is_infrastructure(error):
+                log.exception("pending messages could not be tried again")
+            else:
+                log.warning("the database is away; pending messages wait: %s", error)
+
+
+async def _make_partitions(database: Database) -> None:
+    while True:
+        try:
+            async with database.transaction() as connection:
+                made = await make_partitions(connection, datetime.now(UTC))
+            if made:
+                log.info("made partitions ahead: %s", ", ".join(made))
+            await asyncio.sleep(PARTITIONS_S)
+        except Exception as error:
+            log.warning("partitions could not be made ahead: %s", error)
+            await asyncio.sleep(60)
+
+
+async def feeds(settings: Settings) -> None:
+    """What reads the journal: for now the sequencer, which gives entries their positions."""
+    database = await open_database(settings)
+    try:
+        await sequencer.run(database)
+    finally:
+        await database.close()
