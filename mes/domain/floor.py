@@ -4,9 +4,10 @@ The reference that stored state is checked against: whatever order entries came 
 must equal this.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from mes.domain.as_built import fit, position_changes
 from mes.domain.assembly import Stay, fold_assembly
@@ -15,7 +16,9 @@ from mes.domain.hold import Hold, concerning
 from mes.domain.nonconformance import Nonconformance
 from mes.domain.product import Definition
 from mes.domain.refusals import Reason
-from mes.domain.unit import Attempt, Progress, fold_unit, subject_of
+from mes.domain.unit import Attempt, Progress, UnitHistory, fold_unit, subject_of
+
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
@@ -44,29 +47,21 @@ def fold_floor(
     floor = Floor(stays=assembly.stays, deviations=dict(assembly.deviations))
     for entry in ordered:
         _note(floor, entry.key, misfits(entry, definitions))
-    by_parent: dict[UnitId, list[Stay]] = {}
-    for stay in assembly.stays:
-        by_parent.setdefault(stay.parent, []).append(stay)
-    by_unit: dict[UnitId, list[Entry]] = {}
-    for entry in ordered:
-        if unit := subject_of(entry.what):
-            by_unit.setdefault(unit, []).append(entry)
-    for unit in dict.fromkeys((*definitions, *by_unit, *by_parent)):
-        definition, stays = definitions.get(unit), by_parent.get(unit, [])
+    stays_in = _grouped(floor.stays, lambda stay: stay.parent)
+    entries_of = _grouped(ordered, lambda entry: subject_of(entry.what))
+    for unit in dict.fromkeys((*definitions, *entries_of, *stays_in)):
+        definition, stays = definitions.get(unit), stays_in.get(unit, [])
         order = (orders or {}).get(unit)
         lots = {stay.lot for stay in stays if stay.lot}
         part = definition.part if definition else None
         history = fold_unit(
             definition,
-            by_unit.get(unit, ()),
+            entries_of.get(unit, ()),
             position_changes(stays, definition),
             concerning(holds, unit=unit, part=part, order=order, lots=lots),
             (orders_closed_at or {}).get(order or ""),
         )
-        floor.units[unit] = history.progress, history.attempts
-        floor.nonconformances.update(history.nonconformances)
-        for key, found in history.deviations.items():
-            _note(floor, key, found)
+        _keep(floor, unit, history)
     return floor
 
 
@@ -76,6 +71,22 @@ def misfits(entry: Entry, definitions: Mapping[UnitId, Definition | None]) -> tu
     if not isinstance(what, PartInstalled):
         return ()
     return fit(definitions.get(what.parent), what.position, what.part, what.maker)
+
+
+def _keep(floor: Floor, unit: UnitId, history: UnitHistory) -> None:
+    floor.units[unit] = history.progress, history.attempts
+    floor.nonconformances.update(history.nonconformances)
+    for key, found in history.deviations.items():
+        _note(floor, key, found)
+
+
+def _grouped(values: Iterable[_T], name_of: Callable[[_T], UnitId | None]) -> dict[UnitId, list[_T]]:
+    """Values by the unit they are about, without those that are about none."""
+    groups: dict[UnitId, list[_T]] = {}
+    for value in values:
+        if (unit := name_of(value)) is not None:
+            groups.setdefault(unit, []).append(value)
+    return groups
 
 
 def _note(floor: Floor, key: Key, found: tuple[Reason, ...]) -> None:

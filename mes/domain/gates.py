@@ -55,6 +55,16 @@ def reasons_against_leaving(
     return tuple(_against_leaving(progress, route_of(definition), at, holds))
 
 
+def reasons_against_building_in(progress: Progress, definition: Definition | None) -> tuple[Reason, ...]:
+    """What speaks against installing the unit in another: one made here has to be finished, and none may be gone."""
+    if progress.is_closed:
+        return (reason("unit_closed", state=progress.state.value),)
+    route = route_of(definition)
+    if route.is_bought_as_is or is_complete(progress, route):
+        return ()
+    return (reason("failed_part", state=progress.state.value),)
+
+
 def reasons_against_counting(progress: Progress, route: Route, attempt: OpenAttempt, duration_s: float) -> list[Reason]:
     """What an attempt's end, as a pass, adds to the reasons that were noted at its start."""
     step = route.steps.get(attempt.step)

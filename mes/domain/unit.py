@@ -59,6 +59,7 @@ __all__ = [
     "UnitHistory",
     "apply",
     "fold_unit",
+    "is_late",
     "new_progress",
     "reasons_against",
     "reasons_against_leaving",
@@ -98,6 +99,14 @@ def subject_of(what: Any) -> UnitId | None:
     return getattr(what, "unit", None)
 
 
+def is_late(progress: Progress, event: Event) -> bool:
+    """Whether the unit has to be folded again because something newer was folded before.
+
+    Labels and telemetry move nothing: they are never late.
+    """
+    return progress.last_key is not None and event.key < progress.last_key and _matters(event)
+
+
 def apply(
     progress: Progress,
     definition: Definition | None,
@@ -107,20 +116,18 @@ def apply(
 ) -> Outcome:
     """Fold one event onto `progress`, which is changed in place.
 
-    `holds` are those that concern the unit, of any time (`hold.concerning`). The event must not be older than
-    `progress.last_key`; where it is, fold the unit again.
+    `holds` are those that concern the unit, of any time (`hold.concerning`). Where `is_late` says so, fold the unit
+    again instead.
     """
     turn = Turn(progress, route_of(definition), event.key, holds, order_closed_at)
     before = progress.state
     if isinstance(event, PositionChanged):
         _position_changed(turn, event)
-    else:
-        rule = _RULES.get(type(event.what))
-        if rule:
-            rule(turn, event.what)
-    if progress.open:
+    elif rule := _RULES.get(type(event.what)):
+        rule(turn, event.what)
+    if _matters(event):
         attempts.reconsider(turn)
-    progress.last_key = event.key
+        progress.last_key = event.key
     return Outcome(
         tuple(turn.attempts), tuple(turn.deviations), before, progress.state, tuple(turn.opened), tuple(turn.settled)
     )
@@ -159,6 +166,10 @@ def note(
         nonconformances[opened.id] = opened
     for settled in outcome.closed:
         nonconformances[settled.id] = nonconformances[settled.id]._replace(closed_by=key, settled=settled.how)
+
+
+def _matters(event: Event) -> bool:
+    return isinstance(event, PositionChanged) or type(event.what) in _RULES
 
 
 def _position_changed(turn: Turn, event: PositionChanged) -> None:

@@ -15,7 +15,7 @@ from mes.domain.hold import Hold, concerning
 from mes.domain.nonconformance import Nonconformance
 from mes.domain.product import Definition
 from mes.domain.refusals import Reason
-from mes.domain.unit import Attempt, Event, Progress, apply, fold_unit, note, subject_of
+from mes.domain.unit import Attempt, Event, Progress, apply, fold_unit, is_late, note, subject_of
 
 
 class IncrementalFloor:
@@ -97,7 +97,7 @@ class IncrementalFloor:
         if unit not in self._plain:
             self._refold(unit)
         progress = Progress.from_plain(json.loads(self._plain[unit]))
-        if progress.last_key and event.key < progress.last_key:
+        if is_late(progress, event):
             self._refold(unit)
             return
         outcome = apply(progress, self.definitions.get(unit), event, self._holds(unit))

@@ -61,7 +61,7 @@ def test_a_start_opens_an_attempt_and_its_report_ends_it() -> None:
     assert fold(opened).progress.status("one") == "open"
     (attempt,) = fold(opened, ended).attempts
     assert (attempt.outcome, attempt.claim, attempt.counted) == (PASS, FAIL, True)
-    assert (attempt.started_at, attempt.ended_at, attempt.run_id) == (at(1), at(3), ended.what.run_id)  # type: ignore[union-attr]
+    assert (attempt.started_at, attempt.ended_at, attempt.run_id) == (at(1), at(3), ended.what.run_id)
     assert (attempt.opened_by, attempt.closed_by) == (opened.key, ended.key)
 
 
@@ -91,6 +91,11 @@ def test_a_newer_start_interrupts_an_older_attempt() -> None:
     assert [one[3] for one in told(history)] == [INTERRUPTED, INTERRUPTED, None]
     assert (codes(history, here), codes(history, elsewhere)) == (set(), {"already_open"})
     assert (history.attempts[0].ended_at, history.attempts[0].closed_by) == (at(2), here.key)
+
+
+def test_a_report_of_what_began_earlier_interrupts_nothing_newer() -> None:
+    history = fold(start(2, "one", TESTER_2, run="r2"), run(3, "one", took_s=120), run(4, "one", station=TESTER_2))
+    assert [one[2:4] for one in told(history)] == [("ft-02", PASS), ("ft-01", PASS)]
 
 
 def test_the_end_of_an_interrupted_attempt_may_still_come() -> None:
@@ -152,6 +157,14 @@ def test_an_attempt_that_turns_out_to_be_a_golden_run_is_let_go() -> None:
     assert history.progress.open == []
 
 
+def test_a_golden_run_of_another_name_ends_no_attempt() -> None:
+    history = fold(
+        start(1, "one", TESTER, run="r1"), run(2, "one", purpose=GOLDEN), run(2, "one", run="g", purpose=GOLDEN)
+    )
+    assert told(history) == [("one", 1, "ft-01", None, False)]
+    assert told(fold(start(1, "one", TESTER), run(2, "one", run="g", purpose=GOLDEN)))[0][3] is None
+
+
 def test_samples_change_nothing() -> None:
     assert fold(said(1, SamplesTaken("t1", "one", TESTER))).attempts == []
 
@@ -173,6 +186,18 @@ def test_a_pass_of_the_wrong_step_or_at_the_wrong_station_does_not_count(
     history = fold(wrong)
     assert codes(history, wrong) == {code}
     assert told(history)[0][4] is False
+
+
+def test_a_predecessor_that_passes_later_does_not_mend_an_early_start() -> None:
+    history = fold(start(1, "two", TESTER, run="r2"), run(2, "one"), run(3, "two", run="r2"))
+    assert told(history)[0] == ("two", 1, "ft-01", PASS, False)
+    assert "predecessor_open" in history.attempts[0].deviations
+
+
+def test_a_pass_settles_what_failed_in_its_own_step_only() -> None:
+    failures = [run(1, "one", FAIL), run(2, "two", FAIL)]
+    history = fold(*failures, run(3, "one"))
+    assert list(history.progress.nonconformances) == [id_from(failures[1].key)]
 
 
 def test_a_predecessor_that_fails_again_is_open_again() -> None:
@@ -222,7 +247,7 @@ def test_a_signed_step_names_its_operator_at_its_start_or_end() -> None:
     unsigned = done(2, "audit")
     assert codes(fold(unsigned, definition=signed), unsigned) == {"operator_missing"}
     opened = start(1, "audit")
-    opened = opened._replace(what=opened.what._replace(operator="ann"))  # type: ignore[union-attr]
+    opened = opened._replace(what=opened.what._replace(operator="ann"))
     assert told(fold(opened, unsigned, definition=signed))[0][4]
 
 
@@ -236,7 +261,7 @@ def test_an_attempt_that_was_granted_was_asked_for() -> None:
 
 def test_a_newer_refusal_takes_a_grant_back() -> None:
     refused = grant(1, "one", TESTER)
-    refused = refused._replace(what=refused.what._replace(granted=False))  # type: ignore[union-attr]
+    refused = refused._replace(what=refused.what._replace(granted=False))
     begun = start(2, "one", TESTER)
     assert begun.key in fold(grant(0, "one", TESTER), refused, begun).deviations
 

@@ -10,7 +10,7 @@ DEFINITIONS = {"rack": RACK, "t1": TRAY, "b1": BOARD, "psu": None}
 
 
 def codes(floor_deviations: object) -> list[str]:
-    return [one.code for one in floor_deviations]  # type: ignore[attr-defined]
+    return [one.code for one in floor_deviations]
 
 
 def test_a_unit_of_which_nothing_is_known_has_its_first_state() -> None:

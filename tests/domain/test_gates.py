@@ -3,11 +3,12 @@
 from datetime import datetime
 
 from mes.domain.facts import FAIL, Entry, Station
+from mes.domain.gates import reasons_against_building_in
 from mes.domain.hold import PART, STATION, Hold
 from mes.domain.product import Definition
 from mes.domain.refusals import SENTENCES, Reason
 from mes.domain.unit import Progress, apply, new_progress, reasons_against
-from tests.domain.floor_stories import BENCH, TESTER, TESTER_2, TRAY, at, disposed, done, run, shipment, start
+from tests.domain.floor_stories import BENCH, BOARD, TESTER, TESTER_2, TRAY, at, disposed, done, run, shipment, start
 
 
 def after(*entries: Entry, definition: Definition | None = TRAY) -> Progress:
@@ -97,3 +98,13 @@ def test_a_unit_that_left_is_closed() -> None:
 def test_an_interrupted_attempt_is_not_in_progress() -> None:
     progress = after(start(1, "test", TESTER, run="a"), start(2, "test", TESTER_2, run="b"))
     assert why(progress, "test", TESTER)["already_open"].facts["stations"] == ["ft-02"]
+
+
+def test_a_part_made_here_is_built_in_when_it_is_finished() -> None:
+    def codes(progress: Progress, definition: Definition | None = BOARD) -> list[str]:
+        return [one.code for one in reasons_against_building_in(progress, definition)]
+
+    assert codes(new_progress(None), None) == []
+    assert codes(new_progress(BOARD)) == codes(after(run(1, "flash", FAIL), definition=BOARD)) == ["failed_part"]
+    assert codes(after(run(1, "flash"), definition=BOARD)) == []
+    assert codes(after(run(1, "flash"), shipment(2), definition=BOARD)) == ["unit_closed"]

@@ -4,11 +4,11 @@ import pytest
 
 from mes.domain.as_built import position_changes
 from mes.domain.assembly import fold_assembly
-from mes.domain.facts import FAIL, Entry, PartReceived, UnitIdentified, in_order
+from mes.domain.facts import FAIL, Entry, PartReceived, SamplesTaken, UnitIdentified, in_order
 from mes.domain.hold import UNIT, Hold
 from mes.domain.nonconformance import CONTRADICTION, DECIDED, PASSED_ON_RETEST, SCRAPPED, USED_AS_IS, id_from
 from mes.domain.product import BomLine, Definition, Step
-from mes.domain.unit import MOVES, SENTENCES, State, UnitHistory, apply, fold_unit, new_progress, subject_of
+from mes.domain.unit import MOVES, SENTENCES, State, UnitHistory, apply, fold_unit, is_late, new_progress, subject_of
 from tests.domain.floor_stories import (
     TESTER,
     TRAY,
@@ -82,10 +82,12 @@ def test_a_part_that_is_not_approved_does_not_complete_a_unit() -> None:
     assert history.progress.state is State.IN_PROCESS
     assert history.progress.unfit == {"B2"}
     assert codes(history, swapped[1]) == {"as_built_incomplete"}
+    assert fold(*FINISHED, *swapped, install(13, "t1", "B2", "b2")).progress.unfit == set()
 
 
 def test_a_part_outside_the_bill_of_materials_changes_nothing_of_the_unit() -> None:
-    assert fold(*FINISHED, install(9.5, "t1", "B9", "b9")).progress.state is State.COMPLETED
+    progress = fold(*FINISHED, install(9.5, "t1", "B9", "b9")).progress
+    assert (progress.state, "B9" in progress.positions) == (State.COMPLETED, False)
 
 
 def test_taking_a_part_out_makes_the_unit_be_tested_again() -> None:
@@ -268,6 +270,14 @@ def test_applying_event_by_event_gives_what_folding_all_gives() -> None:
     for event in sorted([*changes, *in_order(FINISHED)], key=lambda one: one.key):
         apply(progress, TRAY, event)
     assert progress.to_plain() == fold(*FINISHED).progress.to_plain() | {"last": progress.to_plain()["last"]}
+
+
+def test_what_moves_nothing_is_never_late() -> None:
+    progress = fold(*FINISHED, said(20, SamplesTaken("t1", "test", TESTER))).progress
+    assert progress.last_key == FINISHED[-1].key
+    assert not is_late(progress, said(1, SamplesTaken("t1", "test", TESTER)))
+    assert not is_late(progress, FINISHED[-1])
+    assert is_late(progress, start(1, "build"))
 
 
 def test_every_state_has_a_sentence_and_moves() -> None:
