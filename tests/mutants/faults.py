@@ -1,0 +1,147 @@
+"""The faults: each breaks one promise that the product must not break unnoticed.
+
+A fault replaces a text that stands exactly once in its file. When the code moves on, the text has to follow: a fault
+that finds nothing to break is an error, not a success.
+"""
+
+from typing import NamedTuple
+
+from tests.house.sources import ROOT
+
+
+class Fault(NamedTuple):
+    """A change to one file, and the tests that have to notice it (as pytest names them)."""
+
+    name: str
+    promise: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+    def broken(self, source: str) -> str:
+        """The file with the fault in it. Raises ValueError unless the text to replace stands there exactly once."""
+        found = source.count(self.old)
+        if found != 1:
+            raise ValueError(f"{self.name}: the text to replace stands {found} times in {self.file}, not once")
+        return source.replace(self.old, self.new)
+
+
+FAULTS = (
+    Fault(
+        "acknowledge-before-commit",
+        "Acknowledged means committed.",
+        "mes/mqtt/consumer.py",
+        "        settled = await settle(arrived, at) if arrived else ()\n",
+        "        bridge.ack(batch)\n        settled = await settle(arrived, at) if arrived else ()\n",
+        ("tests/mqtt/test_consumer.py::test_it_is_acknowledged_only_once_settled",),
+    ),
+    Fault(
+        "no-inbox-gate",
+        "A message said twice is done once.",
+        "mes/commands/batch.py",
+        "            if one.name in new:\n                new.remove(one.name)\n",
+        "            if True:\n                new.discard(one.name)\n",
+        ("tests/commands/test_ingest.py::test_said_again_is_done_once",),
+    ),
+    Fault(
+        "duplicate-natural-key",
+        "The same event under a new id is not done again.",
+        "mes/commands/translation.py",
+        "    natural = _natural_key(message)\n",
+        "    natural = None\n",
+        ("tests/commands/test_ingest.py::test_said_again_is_done_once",),
+    ),
+    Fault(
+        "superseded-still-believed",
+        "A corrected installation is not in the genealogy.",
+        "mes/queries/genealogy.py",
+        "    AND (i.superseded_at IS NULL OR i.superseded_at > CAST(:known_at AS timestamptz))\n",
+        "",
+        ("tests/queries/test_genealogy.py",),
+    ),
+    Fault(
+        "cursor-by-sequence",
+        "No entry ever appears behind a cursor.",
+        "mes/db/sequencer.py",
+        "              AND xid < pg_snapshot_xmin(pg_current_snapshot())\n            ORDER BY xid, id\n",
+        "            ORDER BY xid, id\n",
+        ("tests/db/test_sequencer.py::test_older_transaction_that_commits_later_is_not_overtaken",),
+    ),
+    Fault(
+        "no-new-era",
+        "A restore into another cluster loses no entry.",
+        "mes/db/sequencer.py",
+        "    if head.foreign_cluster:\n",
+        "    if False:\n",
+        ("tests/db/test_restore.py::test_restore_into_another_cluster",),
+    ),
+    Fault(
+        "entry-without-previous-hash",
+        "An entry that is left out is noticed.",
+        "mes/db/journal.py",
+        '                "previous": head.hash,\n',
+        '                "previous": None,\n',
+        ("tests/db/test_journal.py::test_chains_follow_on_and_their_heads_stand_on_the_subjects",),
+    ),
+    Fault(
+        "missing-value-passes",
+        "A run without a required value does not pass.",
+        "mes/domain/run.py",
+        "    verdict = FAIL if fails else ERROR if faults else PASS\n",
+        "    verdict = FAIL if fails else PASS\n",
+        ("tests/domain/test_run.py::test_what_a_step_needs_and_does_not_get_is_the_program_s_fault",),
+    ),
+    Fault(
+        "limits-exclusive",
+        "A value on its limit is within it.",
+        "mes/domain/limits.py",
+        "    within = (low is None or low <= value) and (high is None or value <= high)\n",
+        "    within = (low is None or low < value) and (high is None or value < high)\n",
+        ("tests/domain/test_limits.py::test_limits_are_inclusive_and_take_finite_numbers_only",),
+    ),
+    Fault(
+        "failed-counts-as-passed",
+        "A failed test does not pass its step.",
+        "mes/domain/attempts.py",
+        "        _fail(turn, attempt.step)\n",
+        "        _pass(turn, attempt.step)\n",
+        ("tests/domain/test_attempts.py::test_a_fail_always_fails_the_step_and_opens_a_nonconformance",),
+    ),
+    Fault(
+        "predecessors-ignored",
+        "A step does not pass before those that come first.",
+        "mes/domain/gates.py",
+        "    if earlier := open_before(progress, route, name):\n",
+        "    if earlier := []:\n",
+        ("tests/domain/test_attempts.py::test_a_pass_out_of_turn_does_not_count",),
+    ),
+    Fault(
+        "order-of-arrival",
+        "A late fact is folded where it belongs.",
+        "mes/commands/folding.py",
+        "        again = {unit for unit in events if self._is_late(unit, events[unit])} | taken_back\n",
+        "        again = set(taken_back)\n",
+        ("tests/commands/test_ingest.py::test_order_batches_and_repeats_never_matter",),
+    ),
+    Fault(
+        "open-to-everybody",
+        "A token does what its role may do, and nothing else.",
+        "mes/rest/access.py",
+        "    if not caller.roles & allowed:\n",
+        "    if False:\n",
+        ("tests/rest/test_access.py",),
+    ),
+)
+QUICK = ("missing-value-passes", "limits-exclusive", "predecessors-ignored")
+"""Tried by the suite itself: their tests need nothing but Python."""
+
+
+def fault(name: str) -> Fault:
+    """The fault of this name. Raises KeyError."""
+    return {one.name: one for one in FAULTS}[name]
+
+
+def source(one: Fault) -> str:
+    """The file that a fault changes, as it is."""
+    return (ROOT / one.file).read_text()
