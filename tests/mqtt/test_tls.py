@@ -33,10 +33,8 @@ async def secure(tmp_path: Path) -> AsyncIterator[SecureBroker]:
     port = next_free(21883)
     file = await asyncio.to_thread(_configure, tmp_path, port, openssl, password_tool)
     process = await asyncio.create_subprocess_exec(program, "-c", str(file), stderr=asyncio.subprocess.DEVNULL)
-    yield SecureBroker(
-        f"mqtts://mes:p%40ss%2Fword@localhost:{port}",
-        ssl.create_default_context(cafile=str(tmp_path / "certificate.pem")),
-    )
+    context = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
+    yield SecureBroker(f"mqtts://mes:p%40ss%2Fword@localhost:{port}", context)
     process.terminate()
     await process.wait()
 
