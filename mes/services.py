@@ -12,7 +12,7 @@ from typing import Final
 import uvicorn
 
 from mes.app import create_app
-from mes.commands.ingest import is_infrastructure, settle, settle_pending
+from mes.commands.ingest import Retried, settle, settle_pending
 from mes.db import migrate, sequencer
 from mes.db.partitions import make_partitions
 from mes.db.session import Database
@@ -89,9 +89,12 @@ async def ingest(settings: Settings, slot: int | None = None) -> None:
     async def settle_batch(arrived: Sequence[Arrived], at: datetime) -> Sequence[Settled]:
         return await settle(database, arrived, at)
 
+    async def retry(at: datetime) -> Retried:
+        return await settle_pending(database, at)
+
     try:
         async with bridge, asyncio.TaskGroup() as tasks:
-            tasks.create_task(_retry_pending(database, bridge, source, settings.pending_retry_s))
+            tasks.create_task(consumer.retry_pending(bridge, retry, source=source, every_s=settings.pending_retry_s))
             tasks.create_task(_make_partitions(database))
             await consumer.run(
                 bridge,
@@ -103,24 +106,6 @@ async def ingest(settings: Settings, slot: int | None = None) -> None:
             )
     finally:
         await database.close()
-
-
-async def _retry_pending(database: Database, bridge: Bridge, source: str, every_s: float) -> None:
-    """Apply what had to wait as soon as it can be, and send the second receipts."""
-    while True:
-        await asyncio.sleep(every_s)
-        try:
-            while True:
-                at = datetime.now(UTC)
-                retried = await settle_pending(database, at)
-                consumer.publish_settled(bridge, retried.settled, source=source, at=at)
-                if not retried.settled:
-                    break
-        except Exception as error:
-            if not is_infrastructure(error):
-                log.exception("pending messages could not be tried again")
-            else:
-                log.warning("the database is away; pending messages wait: %s", error)
 
 
 async def _make_partitions(database: Database) -> None:

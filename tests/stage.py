@@ -90,7 +90,9 @@ class Stage:
             await put_order(connection, Order(number, part, "A", len(serials), serials=serials), self.act())
             await move_order(connection, number, "release", self.act())
 
-    def message(self, kind: str, station: str, /, at: float | None = None, id: str | None = None, **data: Any) -> Message:
+    def message(
+        self, kind: str, station: str, /, at: float | None = None, id: str | None = None, **data: Any
+    ) -> Message:
         """A message as a station would send it; `at` in seconds after the start of the day."""
         topic, type_ = TYPES[kind]
         moment = time(at if at is not None else 0)

@@ -47,9 +47,7 @@ async def assert_folded_from_journal(database: Database) -> None:
         raw = await driver(connection)
         rows = await raw.fetch(STATES)
         known = await products(connection, {row["product_id"] for row in rows if row["product_id"]})
-        definitions = {
-            row["id"]: known[row["product_id"]].definition if row["product_id"] else None for row in rows
-        }
+        definitions = {row["id"]: known[row["product_id"]].definition if row["product_id"] else None for row in rows}
         bodies = [row["body"] for row in await raw.fetch("SELECT body FROM journal ORDER BY id DESC")]
         keys = [*definitions, *{row["part"] for row in await raw.fetch("SELECT DISTINCT part FROM unit")}]
         floor = fold_floor(definitions, entries_in(bodies), await holds_on(connection, keys))

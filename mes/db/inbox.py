@@ -161,10 +161,11 @@ async def ready(connection: AsyncConnection, limit: int) -> list[Stored]:
         WHERE fate = 'pending' AND EXISTS (
             SELECT FROM unnest(m.waits_for) AS w (thing)
             WHERE CASE split_part(thing, ':', 1)
-                WHEN 'serial' THEN EXISTS (SELECT FROM identifier i WHERE i.value = substr(thing, 8))
+                WHEN 'serial' THEN EXISTS (
+                    SELECT FROM identifier i WHERE i.kind = 'serial' AND i.value = substr(thing, 8))
                 WHEN 'unit' THEN EXISTS (
                     SELECT FROM identifier i
-                    WHERE i.part = split_part(substr(thing, 6), '/', 1) AND i.value = split_part(thing, '/', 2))
+                    WHERE i.kind = 'serial' AND i.part = split_part(substr(thing, 6), '/', 1) AND i.value = split_part(thing, '/', 2))
                 WHEN 'part' THEN EXISTS (SELECT FROM part p WHERE p.part = substr(thing, 6))
                 WHEN 'station' THEN EXISTS (SELECT FROM station s WHERE s.name = substr(thing, 9))
                 WHEN 'retry' THEN true

@@ -63,11 +63,11 @@ async def retry_pending(bridge: Bridge, retry: Retry, *, source: str, every_s: f
     while True:
         await asyncio.sleep(every_s)
         try:
-            tried = True
-            while tried:
+            some_settled = True
+            while some_settled:  # not "some tried": what still has to wait would be tried without a pause
                 at = datetime.now(UTC)
                 done = await retry(at)
-                tried = done.tried > 0
+                some_settled = bool(done.settled)
                 publish_settled(bridge, done.settled, source=source, at=at)
         except Exception:
             log.exception("pending messages were not tried again; they will be")
