@@ -9,10 +9,13 @@ from mes.db.session import Database
 from mes.rest.door import PREFIX
 from mes.rest.envelope import Envelope
 from mes.rest.errors import add_handlers
+from mes.rest.goods_receipts import goods_receipts
 from mes.rest.health import health
 from mes.rest.holds import holds
 from mes.rest.journal import journal
 from mes.rest.lines import lines, stations
+from mes.rest.messages import messages, twin
+from mes.rest.nonconformances import nonconformances
 from mes.rest.openapi import openapi
 from mes.rest.products import products
 from mes.rest.recall import recall
@@ -20,7 +23,22 @@ from mes.rest.units import runs, units
 from mes.rest.work_orders import work_orders
 from mes.settings import Settings
 
-ROUTERS = (health, products, work_orders, lines, stations, units, runs, recall, holds, journal)
+ROUTERS = (
+    health,
+    products,
+    work_orders,
+    lines,
+    stations,
+    goods_receipts,
+    units,
+    runs,
+    recall,
+    holds,
+    nonconformances,
+    twin,
+    messages,
+    journal,
+)
 
 
 def create_app(database: Database, settings: Settings) -> FastAPI:

@@ -114,7 +114,8 @@ _ONE = text(
             WHERE upper_inf(h.during) AND (h.scope, h.key) IN (
                 ('unit', u.id::text), ('part', u.part), ('work_order', o.number))) AS holds,
            (SELECT count(*) FROM message m
-            WHERE m.fate = 'pending' AND 'serial:' || u.serial = ANY(m.waits_for)) AS facts_pending
+            WHERE m.fate = 'pending' AND position(convert_to(to_json(u.serial)::text, 'UTF8') IN m.body) > 0
+           ) AS facts_pending
     """
     + _JOINS
     + "WHERE u.id = :id"

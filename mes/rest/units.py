@@ -3,9 +3,15 @@
 import json
 from typing import Annotated, Any
 
+import uuid_utils
+from fastapi import Body as BodyOf
 from fastapi import Query, Request, Response
+from pydantic import Field, field_validator
 
+from mes.commands.identities import identify
 from mes.db.lookup import find_unit
+from mes.domain.identity import is_placeholder
+from mes.formats.messages import UnitRef
 from mes.queries.genealogy import Genealogy, genealogy
 from mes.queries.journal import entries_of_subject
 from mes.queries.pages import Page
@@ -14,7 +20,7 @@ from mes.queries.units import UnitSummary, UnitView, list_units, unit_view
 from mes.queries.where_used import Sought, Use, When, where_used
 from mes.rest.door import database_of, now, router, settings_of
 from mes.rest.journal import entries_answer
-from mes.rest.values import LIMIT, Cursor, Id, Limit, Moment, Name
+from mes.rest.values import LIMIT, Body, Cursor, Id, Label, Limit, Moment, Name, ShortText
 
 units = router("/units", "units")
 runs = router("/runs", "units")
@@ -101,6 +107,43 @@ async def get_where_used(
     async with database_of(request).reading() as connection:
         unit = await find_unit(connection, serial, part)
         return await where_used(connection, Sought(unit_id=unit.id), when, limit=limit, cursor=cursor)
+
+
+class IdentifierBody(Body):
+    """Something printed on the unit; kind: serial, maker_serial, mac, uuid, …"""
+
+    kind: ShortText
+    value: Label
+
+    @field_validator("value")
+    @classmethod
+    def _programmed(cls, value: str) -> str:
+        if is_placeholder(value):
+            raise ValueError("this is what unprogrammed hardware reports, and identifies nothing")
+        return value
+
+
+class IdentityBody(Body):
+    """Identifiers of a unit. A new serial takes the place of the old one. `id` makes a repetition harmless."""
+
+    identifiers: Annotated[list[IdentifierBody], Field(min_length=1, max_length=1000)]
+    part: Name | None = None
+    id: Label | None = None
+
+
+_EXAMPLE = {"identifiers": [{"kind": "mac", "value": "02:00:5e:10:00:01"}]}
+IdentityIn = Annotated[IdentityBody, BodyOf(openapi_examples={"mac": {"value": _EXAMPLE}})]
+
+
+@units.post("/{serial}/identify")
+async def post_identifiers(request: Request, serial: Name, body: IdentityIn) -> UnitView:
+    """Note what is printed on the unit."""
+    database = database_of(request)
+    told = [(one.kind, one.value) for one in body.identifiers]
+    report_id = body.id or str(uuid_utils.uuid7())
+    _, unit_id = await identify(database, UnitRef(serial, body.part), told, report_id, now())
+    async with database.reading() as connection:
+        return await unit_view(connection, unit_id)
 
 
 @runs.get("/{id}")

@@ -82,6 +82,7 @@ Name: TypeAlias = Annotated[str, AfterValidator(_name), _NAME_SCHEMA]
 Serial: TypeAlias = Annotated[str, AfterValidator(_serial), _NAME_SCHEMA]
 """A name that is not what unprogrammed hardware reports."""
 Words: TypeAlias = Annotated[str, Field(min_length=1, max_length=4000)]
+ShortText: TypeAlias = Annotated[str, Field(min_length=1, max_length=64)]
 Label: TypeAlias = Annotated[str, Field(min_length=1, max_length=255)]
 Moment: TypeAlias = Annotated[
     datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})
