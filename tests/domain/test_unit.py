@@ -240,6 +240,15 @@ def test_use_as_is_counts_as_passed() -> None:
     assert history.nonconformances[why].settled == USED_AS_IS
 
 
+def test_each_nonconformance_is_ruled_on_by_itself() -> None:
+    story, why = failed_tray()
+    second = run(8, "test", FAIL)
+    ruled = [*story, second, disposed(9, why, "use_as_is"), done(10, "audit", operator="ann")]
+    assert state(*ruled) is State.IN_PROCESS
+    assert codes(fold(*ruled, leaving := packed(11)), leaving) == {"nonconformance_open"}
+    assert state(*ruled, disposed(12, id_from(second.key), "use_as_is")) is State.COMPLETED
+
+
 def test_scrap_is_the_end_and_settles_everything() -> None:
     story, why = failed_tray()
     history = fold(*story, disposed(9, why, "scrap"), run(10, "test"))
