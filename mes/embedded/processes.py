@@ -41,8 +41,8 @@ log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def until_signalled() -> AsyncIterator[None]:
-    """Leave the block in good order at Ctrl-C, SIGTERM or a closed terminal.
+async def until_signalled() -> AsyncIterator[list[int]]:
+    """Leave the block in good order at Ctrl-C, SIGTERM or a closed terminal; gives the signals that were heard.
 
     The first signal cancels the block. Each further one cancels what is being waited for while leaving it, so that
     a child that does not want to end is killed.
@@ -59,7 +59,7 @@ async def until_signalled() -> AsyncIterator[None]:
     for number in ENDING_SIGNALS:
         loop.add_signal_handler(number, heard, number)
     try:
-        yield
+        yield signals
         await asyncio.sleep(0)  # a signal in the last moment is heard here, not after the block
     except asyncio.CancelledError:
         if not signals:
@@ -165,7 +165,7 @@ class Supervisor:
             await asyncio.sleep(POLL_S)
 
     async def watch(self) -> None:
-        """Restart what ends; returns only when none is left that is to be restarted."""
+        """Restart what ends, of the children started so far; returns only when none is left that is to be restarted."""
         async with asyncio.TaskGroup() as tasks:
             for service in self._services.values():
                 tasks.create_task(self._watch_one(service), name=f"watch {service.name}")

@@ -42,8 +42,8 @@ asyncio.run(main(Settings(data_dir=Path(sys.argv[1]))))
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path, database_url=None, mqtt_url=None, mqtt_port=ports.next_free(23000))
+def settings(data_dir: Path) -> Settings:
+    return Settings(data_dir=data_dir, database_url=None, mqtt_url=None, mqtt_port=ports.next_free(23000))
 
 
 def postmaster(settings: Settings) -> Process | None:
@@ -132,8 +132,9 @@ def test_nothing_lives_on(settings: Settings, number: signal.Signals) -> None:
         wait_until(lambda processes=processes: not any(one is None or one.alive for one in processes))
 
 
-@pytest.mark.parametrize("after_s", [0.2, 0.6, 1.0])
-def test_ctrl_c_during_the_start_leaves_nothing(settings: Settings, after_s: float) -> None:
+@pytest.mark.parametrize("after_s", [0.2, 0.6])
+def test_ctrl_c_during_the_start_leaves_nothing(tmp_path: Path, after_s: float) -> None:
+    settings = Settings(data_dir=tmp_path)
     with running(RUN_ALL, str(settings.data_dir)) as program:
         wait_until((settings.data_dir / "mes.lock").exists)
         time.sleep(after_s)

@@ -70,8 +70,8 @@ async def test_new_folder_is_made_used_and_opened_again(tmp_path: Path, programs
         assert await ask(again, "SELECT answer FROM kept") == 42
 
 
-async def test_settings_are_those_of_a_database_that_keeps_its_word(tmp_path: Path) -> None:
-    async with Postgres(tmp_path).running() as url:
+async def test_settings_are_those_of_a_database_that_keeps_its_word(data_dir: Path) -> None:
+    async with Postgres(data_dir).running() as url:
         told = {
             name: await ask(url, f"SHOW {name}")
             for name in ("fsync", "synchronous_commit", "idle_in_transaction_session_timeout", "server_encoding")
@@ -98,27 +98,27 @@ async def test_listens_on_this_machine_only(postgres: Postgres) -> None:
     assert await ask(postgres.url, "SHOW unix_socket_directories") == ""
 
 
-async def test_taken_port_makes_it_take_the_next_and_remember_it(tmp_path: Path) -> None:
+async def test_taken_port_makes_it_take_the_next_and_remember_it(data_dir: Path) -> None:
     taken = ports.next_free(21000)
-    (tmp_path / "postgres.port").write_text(str(taken))
+    (data_dir / "postgres.port").write_text(str(taken))
     async with (
         await asyncio.start_server(lambda *_: None, ports.HOST, taken),
-        Postgres(tmp_path, durable=False).running() as url,
+        Postgres(data_dir, durable=False).running() as url,
     ):
         assert f":{taken}/" not in url
-    async with Postgres(tmp_path, durable=False).running() as again:
+    async with Postgres(data_dir, durable=False).running() as again:
         assert again == url
 
 
-async def test_two_servers_live_side_by_side(tmp_path: Path, postgres: Postgres) -> None:
-    async with Postgres(tmp_path, durable=False).running() as url:
+async def test_two_servers_live_side_by_side(data_dir: Path, postgres: Postgres) -> None:
+    async with Postgres(data_dir, durable=False).running() as url:
         assert url != postgres.url
         assert await ask(url, "SELECT true")
     assert await ask(postgres.url, "SELECT true")
 
 
-async def test_second_start_joins_and_does_not_end_it(tmp_path: Path) -> None:
-    first, second = Postgres(tmp_path, durable=False), Postgres(tmp_path, durable=False)
+async def test_second_start_joins_and_does_not_end_it(data_dir: Path) -> None:
+    first, second = Postgres(data_dir, durable=False), Postgres(data_dir, durable=False)
     async with first.running() as url:
         async with second.running() as joined:
             assert joined == url
@@ -137,9 +137,9 @@ async def test_two_starts_at_once_make_one_server(tmp_path: Path) -> None:
     assert cluster.postmaster(servers[0].cluster) is None
 
 
-async def test_server_for_a_while_is_ended_by_the_last_who_uses_it(tmp_path: Path) -> None:
-    second = Postgres(tmp_path, durable=False, for_a_while=True)
-    with running(HOLD, str(tmp_path), "a_while") as first:
+async def test_server_for_a_while_is_ended_by_the_last_who_uses_it(data_dir: Path) -> None:
+    second = Postgres(data_dir, durable=False, for_a_while=True)
+    with running(HOLD, str(data_dir), "a_while") as first:
         url = line(first)
         assert await second.start() == url
         assert not second.started_here
@@ -150,8 +150,8 @@ async def test_server_for_a_while_is_ended_by_the_last_who_uses_it(tmp_path: Pat
     assert cluster.postmaster(second.cluster) is None
 
 
-async def test_killed_server_is_started_again_with_its_committed_rows(tmp_path: Path) -> None:
-    server = Postgres(tmp_path)
+async def test_killed_server_is_started_again_with_its_committed_rows(data_dir: Path) -> None:
+    server = Postgres(data_dir)
     url = await server.start()
     await ask(url, "CREATE TABLE kept AS SELECT 42 AS answer")
     found = cluster.postmaster(server.cluster)
@@ -163,9 +163,9 @@ async def test_killed_server_is_started_again_with_its_committed_rows(tmp_path: 
     await server.stop()
 
 
-async def test_orphan_that_still_works_on_the_files_holds_up_the_start(tmp_path: Path) -> None:
+async def test_orphan_that_still_works_on_the_files_holds_up_the_start(data_dir: Path) -> None:
     """Two servers on one folder would destroy it: the killed one's last backend must be gone first."""
-    server = Postgres(tmp_path, durable=False)
+    server = Postgres(data_dir, durable=False)
     url = await server.start()
     connection = await asyncpg.connect(url, ssl=False)
     backend = process(await connection.fetchval("SELECT pg_backend_pid()"))
@@ -173,7 +173,7 @@ async def test_orphan_that_still_works_on_the_files_holds_up_the_start(tmp_path:
     found = cluster.postmaster(server.cluster)
     assert found is not None
     found.send(signal.SIGKILL)
-    second = Postgres(tmp_path, durable=False)
+    second = Postgres(data_dir, durable=False)
     start = asyncio.create_task(second.start())
     await asyncio.sleep(2)
     assert not start.done()
@@ -185,8 +185,8 @@ async def test_orphan_that_still_works_on_the_files_holds_up_the_start(tmp_path:
 
 
 @pytest.mark.parametrize("left_by", ["nobody", "another process"])
-async def test_stale_pid_file_is_no_obstacle(tmp_path: Path, left_by: str) -> None:
-    server = Postgres(tmp_path, durable=False)
+async def test_stale_pid_file_is_no_obstacle(data_dir: Path, left_by: str) -> None:
+    server = Postgres(data_dir, durable=False)
     url = await server.start()
     pidfile = server.cluster / "postmaster.pid"
     kept = pidfile.read_text()
@@ -199,22 +199,22 @@ async def test_stale_pid_file_is_no_obstacle(tmp_path: Path, left_by: str) -> No
     await server.stop()
 
 
-async def test_server_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
-    with running(HOLD, str(tmp_path), "with us") as holder:
+async def test_server_dies_with_the_process_that_started_it(data_dir: Path) -> None:
+    with running(HOLD, str(data_dir), "with us") as holder:
         line(holder)
-        found = cluster.postmaster(tmp_path / "postgres")
+        found = cluster.postmaster(data_dir / "postgres")
         assert found is not None
         holder.kill()
         holder.wait()
         wait_until(lambda: not found.alive)
 
 
-async def test_start_waits_for_a_server_that_is_going_down(tmp_path: Path) -> None:
-    with running(HOLD, str(tmp_path), "with us") as holder:
+async def test_start_waits_for_a_server_that_is_going_down(data_dir: Path) -> None:
+    with running(HOLD, str(data_dir), "with us") as holder:
         url = line(holder)
         holder.kill()
         holder.wait()
-        async with Postgres(tmp_path, durable=False).running() as again:
+        async with Postgres(data_dir, durable=False).running() as again:
             assert again == url
             assert await ask(again, "SELECT true")
 
@@ -228,8 +228,8 @@ async def test_half_made_folder_is_made_anew(tmp_path: Path) -> None:
     assert not half.exists()
 
 
-async def test_start_that_fails_says_why(tmp_path: Path) -> None:
-    server = Postgres(tmp_path, durable=False)
+async def test_start_that_fails_says_why(data_dir: Path) -> None:
+    server = Postgres(data_dir, durable=False)
     async with server.running():
         pass
     (server.cluster / "pg_hba.conf").write_text("nonsense\n")
