@@ -11,6 +11,7 @@ from mes.domain.assembly import Assembly, Change, Place, Stay
 from mes.domain.facts import Key, UnitId
 from mes.domain.product import Definition
 from mes.domain.refusals import Reason, reason
+from mes.domain.route import route_of
 
 
 class PositionChanged(NamedTuple):
@@ -32,7 +33,7 @@ def fit(definition: Definition | None, position: str, part: str, maker: str | No
     """Why a part may not be in a position of a product; nothing if it may, or if the product is not defined here."""
     if definition is None:
         return ()
-    line = definition.line_at(position)
+    line = route_of(definition).lines.get(position)
     if line is None:
         return (reason("position_unknown", position=position),)
     if not line.approves(part, maker):
@@ -42,10 +43,13 @@ def fit(definition: Definition | None, position: str, part: str, maker: str | No
 
 def is_fitting(definition: Definition | None, position: str, content: Sequence[Stay]) -> bool:
     """Whether what is in a position is all approved and enough. A lot of unknown quantity is taken to be enough."""
-    if any(fit(definition, position, stay.part, stay.maker) for stay in content):
+    line = route_of(definition).lines.get(position)
+    if line is None:
+        return definition is None
+    if not all(line.approves(stay.part, stay.maker) for stay in content):
         return False
-    line = definition.line_at(position) if definition else None
-    return line is None or _quantity(content) is None or (_quantity(content) or 0) >= line.quantity
+    quantity = _quantity(content)
+    return quantity is None or quantity >= line.quantity
 
 
 def changes_of(

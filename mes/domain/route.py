@@ -5,7 +5,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
-from mes.domain.product import Definition, Step
+from mes.domain.product import BomLine, Definition, Step
 
 _KEPT_ROUTES = 4096
 _routes: dict[int, "Route"] = {}
@@ -17,19 +17,21 @@ class Route:
     Built from a checked definition; a circle in `after` is not followed twice, so that even an unchecked one ends.
     """
 
-    __slots__ = ("before", "definition", "installs_before", "onward", "positions", "retest_from", "steps")
+    __slots__ = ("before", "definition", "installs_before", "lines", "onward", "positions", "retest_from", "steps")
 
     def __init__(self, definition: Definition | None) -> None:
         steps = definition.route if definition else ()
-        lines = definition.bom if definition else ()
         self.definition = definition
         self.steps: Mapping[str, Step] = {step.step: step for step in in_working_order(steps)}
         self.before: Mapping[str, tuple[str, ...]] = {name: self._before(name) for name in self.steps}
         self.onward: Mapping[str, tuple[str, ...]] = {name: self._onward(name) for name in self.steps}
         self.installs_before: Mapping[str, tuple[str, ...]] = {name: self._installs(name) for name in self.steps}
-        self.positions: frozenset[str] = frozenset(position for line in lines for position in line.positions)
+        self.lines: Mapping[str, BomLine] = {
+            position: line for line in (definition.bom if definition else ()) for position in line.positions
+        }
+        self.positions: frozenset[str] = frozenset(self.lines)
         self.retest_from: Mapping[str, str] = {
-            position: line.retest_from for line in lines if line.retest_from for position in line.positions
+            position: line.retest_from for position, line in self.lines.items() if line.retest_from
         }
 
     @property

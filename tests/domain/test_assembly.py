@@ -6,10 +6,10 @@ import pytest
 
 from mes.domain.as_built import changes_of, fit, is_fitting, position_changes
 from mes.domain.assembly import Assembly, Stay, fold_assembly
-from mes.domain.facts import Entry, in_order
+from mes.domain.facts import Entry, PartInstalled, PartRemoved, in_order
 from mes.domain.product import Definition
 from mes.domain.refusals import Reason
-from tests.domain.floor_stories import BOARD, TRAY, at, done, install, lot, remove, unlot
+from tests.domain.floor_stories import BOARD, TRAY, at, done, install, lot, remove, said, unlot
 
 
 def whereabouts(*entries: Entry) -> list[tuple[str | None, str, int, int | None]]:
@@ -150,6 +150,15 @@ def test_a_lot_that_is_not_there_can_not_be_taken_out() -> None:
     assert codes(unlot(2, "t1", "SCREWS", "a"), lot(1, "t1", "SCREWS", "b")) == ["not_installed"]
 
 
+def test_material_without_a_lot_is_told_apart_by_its_part_number() -> None:
+    ties, tape = (
+        said(1, PartInstalled("t1", "SCREWS", None, None, part, quantity=Decimal(1))) for part in ("TIE", "TAPE")
+    )
+    out = said(2, PartRemoved("t1", "SCREWS", None, None, "TIE"))
+    assert [stay.part for stay in fold_assembly([ties, tape, out]).stays if stay.until is None] == ["TAPE"]
+    assert codes(ties) == []
+
+
 def test_other_entries_are_none_of_its_business() -> None:
     assert Assembly().apply(done(1, "build")) == ((), (), (), ())
 
@@ -171,6 +180,8 @@ def test_a_part_fits_where_its_line_approves_it() -> None:
     assert why(TRAY, "B1", "BOARD") == why(TRAY, "B1", "BOARD-X", "Acme") == why(None, "B1", "ANY") == []
     assert why(TRAY, "B1", "BOARD-X", "Other") == why(TRAY, "B1", "M3") == ["wrong_part"]
     assert why(TRAY, "B9", "BOARD") == why(BOARD, "B1", "BOARD") == ["position_unknown"]
+    assert not is_fitting(TRAY, "B9", fold_assembly([install(1, "t1", "B9", "b1")]).stays)
+    assert is_fitting(None, "B9", fold_assembly([install(1, "t1", "B9", "b1")]).stays)
 
 
 @pytest.mark.parametrize(("quantity", "enough"), [(3, False), (4, True), (5, True), (None, True)])
