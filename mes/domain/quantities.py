@@ -132,6 +132,7 @@ _WORDS = {
     "N·m": "Nm",
     "N*m": "Nm",
     "deg": "°",
+    "bits": "bit",
     "": "1",
     **dict.fromkeys(_COUNTS, "1"),
     "bytes": "byte",
@@ -155,6 +156,7 @@ def _si_units() -> Iterator[tuple[str, Unit]]:
         yield prefix + "g", Unit("mass", factor / 1000)
         yield prefix + "L", Unit("volume", factor)
         yield prefix + "Wh", Unit("energy", factor * 3600)
+        yield prefix + "Ah", Unit("charge", factor * 3600)
     for prefix, power in (("Ki", 10), ("Mi", 20), ("Gi", 30), ("Ti", 40)):
         yield prefix + "B", Unit("data", Fraction(2**power))
     for prefix, power in (("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12)):

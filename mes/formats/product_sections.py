@@ -84,7 +84,9 @@ def _alternate(item: Any, place: str, parent: Fields) -> Alternate | None:
 
 def _quantity(fields: Fields) -> Decimal:
     found = fields.number("quantity")
-    return Decimal(1) if found is None else Decimal(repr(found)).normalize()
+    if found is None:
+        return Decimal(1)
+    return Decimal(int(found)) if found.is_integer() else Decimal(repr(found))
 
 
 def _step(fields: Fields) -> Step:

@@ -103,12 +103,16 @@ def test_a_splice_is_understood_from_pairwise_and_net_testers():
     assert kinds(splice.compare(whole)) == [OK, OK, OK]
     assert kinds(splice.compare([SeenConnection("A1", None, ("B1",))])) == [OK, OPEN, MISSING]
     assert kinds(splice.compare(pairwise[:1])) == [OK, MISSING, MISSING]
+    denied = SeenConnection("A1", "B1", ("B2",))  # an intermittent wire: once seen, once not
+    assert kinds(splice.compare([*pairwise, denied])) == [OPEN, OK, OK]
 
 
 def test_resistance_is_inclusive_and_required_only_when_asked():
     assert kinds(FOUR.compare([probe._replace(ohms=0.1) for probe in probes()])) == [OK] * 4
     high = FOUR.compare([probe._replace(ohms=0.11) for probe in probes()])[0]
     assert (high.kind, high.text) == (RESISTANCE, "A1 - B1 has 0.11 Ohm, more than 0.1 Ohm")
+    both_ends = [*probes(), SeenConnection("B1", "A1", ("A1",), 0.2), SeenConnection("B1", "A1", ("A1",), 0.01)]
+    assert kinds(FOUR.compare(both_ends)) == [RESISTANCE, OK, OK, OK]  # the worst reading counts
     for reading in (None, float("nan"), float("inf")):
         unread = [probe._replace(ohms=reading) for probe in probes()]
         assert kinds(FOUR.compare(unread)) == [OK] * 4

@@ -116,10 +116,23 @@ def test_deep_nesting_is_refused_in_any_form():
             read(text)
 
 
-def test_yaml_takes_no_anchor_tag_or_second_document():
-    for text in ("a: &a [1]\nb: *a", "a: !!python/object:os.system x", "a: 1\n---\nb: 2", "? [a]\n: 1", "a: [", "\x00"):
-        with pytest.raises(InvalidDefinition):
-            from_yaml(text)
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("a: &a [1]\nb: [2]", "line 1: uses an anchor"),
+        ("a: *a", "line 1: uses an anchor"),
+        ("a: 1\nb: !!python/object:os.system x", "line 2: uses a tag"),
+        ("a: !mine {}", "line 1: uses a tag"),
+        ("a: 1\n---\nb: 2", "line 2: begins a second document"),
+        ("? [a]\n: 1", "line 1: has a list or mapping as key"),
+        ("a: [", "is no YAML"),
+        ("\x00", "is no YAML"),
+        (b"\xff", "is no UTF-8"),
+    ],
+)
+def test_yaml_takes_no_magic(text: str | bytes, why: str):
+    with pytest.raises(InvalidDefinition, match=why):
+        from_yaml(text)
 
 
 def test_duplicate_keys_are_named():
