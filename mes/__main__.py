@@ -42,6 +42,7 @@ for _name, _group in add.items():
 
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded database and broker.")]
 Port = Annotated[int | None, typer.Option(help="Port of REST.")]
+ReadyFile = Annotated[Path | None, typer.Option(help="File to write when it is ready.", hidden=True)]
 MqttPort = Annotated[int | None, typer.Option(help="Port of the embedded broker.")]
 
 
@@ -132,10 +133,11 @@ def serve() -> None:
 @app.command()
 def ingest(
     slot: Annotated[int | None, typer.Option(help="Share the work with other slots; without it one does all.")] = None,
+    ready_file: ReadyFile = None,
 ) -> None:
     """Run ingest: facts from the broker into the record."""
     _log(settings())
-    _run(_with_parts(settings(), lambda using: services.ingest(using, slot)))
+    _run(_with_parts(settings(), lambda using: services.ingest(using, slot, ready_file)))
 
 
 @app.command()

@@ -22,6 +22,8 @@ from mes.settings import Settings
 log = logging.getLogger(__name__)
 
 SERVICES = ("serve", "ingest", "feeds")
+LISTENING = ("ingest",)
+"""Those that must be known to the broker before anyone may publish."""
 TOKEN_FILE = "admin.token"
 
 
@@ -54,10 +56,30 @@ async def running(settings: Settings, *, any_port: bool = False) -> AsyncIterato
             token = await _admin_token(parts.database_url, settings)
             environment = {**parts.environment(), "MES_PORT": str(port), "MES_HOST": settings.host}
             async with Supervisor(settings.data_dir, environment) as services:
-                for name in SERVICES:
-                    ready = _is_serving(settings) if name == "serve" else None
-                    await services.start(name, [sys.executable, "-m", "mes", name], ready=ready)
+                await asyncio.gather(*(_start(services, name, settings) for name in SERVICES))
                 yield Local(parts, api_url(settings), token, settings.data_dir / TOKEN_FILE), services
+
+
+async def _start(services: Supervisor, name: str, settings: Settings) -> None:
+    """Start one service and wait until it can be relied on: what is sent before ingest listens would be lost."""
+    argv = [sys.executable, "-m", "mes", name]
+    if name == "serve":
+        await services.start(name, argv, ready=_is_serving(settings))
+    elif name in LISTENING:
+        ready_file = settings.data_dir.absolute() / f"{name}.ready"
+        ready_file.unlink(missing_ok=True)
+        await services.start(name, [*argv, "--ready-file", str(ready_file)], ready=_exists(ready_file))
+    else:
+        await services.start(name, argv)
+
+
+def _exists(path: Path) -> Callable[[], Awaitable[bool]]:
+    """A question: is the file there?"""
+
+    async def ready() -> bool:
+        return await asyncio.to_thread(path.exists)
+
+    return ready
 
 
 def _port(settings: Settings, any_port: bool) -> int:

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import uvicorn
@@ -73,8 +74,8 @@ async def serve(settings: Settings) -> None:
         await database.close()
 
 
-async def ingest(settings: Settings, slot: int | None = None) -> None:
-    """Facts from the broker into the record.
+async def ingest(settings: Settings, slot: int | None = None, ready_file: Path | None = None) -> None:
+    """Facts from the broker into the record. `ready_file` is written when the broker keeps our messages for us.
 
     One process takes all, which keeps each unit's order. With a `slot` several share the work: late facts then need
     more folding, and each slot's client id must come back for its share to be delivered.
@@ -96,6 +97,8 @@ async def ingest(settings: Settings, slot: int | None = None) -> None:
         async with bridge, asyncio.TaskGroup() as tasks:
             tasks.create_task(consumer.retry_pending(bridge, retry, source=source, every_s=settings.pending_retry_s))
             tasks.create_task(_make_partitions(database))
+            if ready_file:
+                tasks.create_task(_tell_when_up(bridge, ready_file))
             await consumer.run(
                 bridge,
                 settle_batch,
@@ -106,6 +109,12 @@ async def ingest(settings: Settings, slot: int | None = None) -> None:
             )
     finally:
         await database.close()
+
+
+async def _tell_when_up(bridge: Bridge, ready_file: Path) -> None:
+    """A broker drops what nobody has asked for yet: only from now on is nothing lost."""
+    await bridge.connected()
+    await asyncio.to_thread(ready_file.write_text, "ready\n")
 
 
 async def _make_partitions(database: Database) -> None:
