@@ -145,6 +145,10 @@ class Folding:
         codes = [one.code for one in odd if one.code not in stay.deviations]
         return stay._replace(deviations=(*stay.deviations, *codes)) if codes else stay
 
+    async def holds_concerning(self, id: UnitId) -> tuple[Hold, ...]:
+        """The holds, of any time, that concern a unit that is locked."""
+        return _concerning(await self._holds([id]), self.units[id])
+
     async def _holds(self, ids: Iterable[UnitId]) -> list[Hold]:
         units = [self.units[one] for one in ids]
         keys = {key for unit in units for key in (unit.id, unit.part, unit.order_number, *_contents(unit)) if key}

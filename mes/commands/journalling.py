@@ -3,23 +3,39 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mes.commands.folding import Folded, Folding, Refolded
-from mes.commands.translation import Translation
 from mes.db.entries import TYPES, entry_data
 from mes.db.inbox import Body
 from mes.db.journal import Event, Subject, Written, compose, load_heads, save_heads, write
 from mes.db.orders import follow_units
 from mes.domain.facts import Entry, RunReported
+from mes.domain.refusals import Reason
 from mes.domain.unit import State
 
 
 def trace_id(unit_id: str) -> str:
     """A unit's trace id: its own id without hyphens."""
     return unit_id.replace("-", "")
+
+
+class Recordable(Protocol):
+    """A fact or decision with what its journal entry says: whom it names, what was odd, and more data.
+
+    Without an entry (a station's status) nothing is journalled.
+    """
+
+    @property
+    def entry(self) -> Entry | None: ...
+    @property
+    def subjects(self) -> tuple[Subject, ...]: ...
+    @property
+    def deviations(self) -> Sequence[Reason]: ...
+    @property
+    def data(self) -> dict[str, Any]: ...
 
 
 class Recorder:
@@ -37,7 +53,7 @@ class Recorder:
         data = {"station": one.station, "message": one.id, "sha256": one.sha256, "reasons": codes}
         self.events.append(Event(f"mes.message.{one.fate}", (), data, name=f"{one.station}/{one.id or one.sha256}"))
 
-    async def record(self, made: Sequence[Translation], folding: Folding, folded: Folded) -> None:
+    async def record(self, made: Sequence[Recordable], folding: Folding, folded: Folded) -> None:
         """Everything that a fold did. Units' heads move on in `folding.units`; it saves them."""
         facts = [(one.entry, one) for one in made if one.entry]
         for entry, one in sorted(facts, key=lambda fact: fact[0].key):
@@ -58,7 +74,7 @@ class Recorder:
         self.events = []
         return written
 
-    def _fact(self, entry: Entry, one: Translation, folded: Folded) -> None:
+    def _fact(self, entry: Entry, one: Recordable, folded: Folded) -> None:
         unit = next((subject for subject in one.subjects if subject.kind == "unit"), None)
         data: dict[str, Any] = {"fact": entry_data(entry), **one.data}
         if unit:
