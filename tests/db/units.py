@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mes.db import tables
 from mes.db.journal import new_id
+from mes.db.keys import key_text
+from mes.domain.facts import Key
 
 AT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
@@ -32,18 +34,20 @@ async def add_installation(
     connection: AsyncConnection, parent: str, position: str, since: float, until: float | None = None, **columns: Any
 ) -> str:
     """An installation row from one hour to another (or still); its id. It holds a new child unless told another."""
-    row = {"child_id": new_id(), "lot_id": None, "superseded_at": None, **columns}
-    row |= {
+    row = {
         "id": new_id(),
         "parent_id": parent,
         "position": position,
+        "child_id": new_id(),
+        "lot_id": None,
         "part": "GPU",
         "during": Range(hour(since), None if until is None else hour(until)),
         "recorded_at": AT,
-        "installed_key": "key",
+        "superseded_at": None,
+        "installed_key": key_text(Key(hour(since), 0, "stations/st-01", f"{parent}/{position}")),
         "deviations": [],
     }
-    await connection.execute(tables.installation.insert(), row)
+    await connection.execute(tables.installation.insert(), row | columns)
     return str(row["id"])
 
 
