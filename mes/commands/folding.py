@@ -26,7 +26,7 @@ from mes.domain.facts import Entry, Key, PartInstalled, PartRemoved, UnitId
 from mes.domain.hold import Hold, concerning
 from mes.domain.nonconformance import Nonconformance, Settlement
 from mes.domain.refusals import Reason
-from mes.domain.unit import Attempt, State, UnitHistory, apply, fold_unit, subject_of
+from mes.domain.unit import Attempt, State, UnitHistory, apply, fold_unit, is_late, subject_of
 
 
 class Move(NamedTuple):
@@ -82,17 +82,14 @@ class Folding:
                 events[unit].append(entry)
         taken_back = await self._assemble([entry for entry in entries if is_assembly(entry)], events)
         holds = await self._holds(events.keys() | taken_back)
-        again = {unit for unit in events if self._is_late(unit, events[unit])} | taken_back
+        late = {one for one in events if any(is_late(self.units[one].progress, event) for event in events[one])}
+        again = late | taken_back
         for unit in sorted(events.keys() - again):
             self._apply(self.units[unit], events[unit], holds)
         if again:
             await self._fold_again(again, events, holds)
         await self._store(reasons_of)
         return self.folded
-
-    def _is_late(self, unit: UnitId, events: Iterable[Entry | PositionChanged]) -> bool:
-        last = self.units[unit].progress.last_key
-        return last is not None and min(event.key for event in events) <= last
 
     async def _assemble(
         self, entries: Sequence[Entry], events: dict[UnitId, list[Entry | PositionChanged]]
