@@ -96,21 +96,9 @@ def compose(event: Event, heads: Mapping[str, Head], site: str, at: datetime) ->
     `heads` has the head of every subject by id; `at` is when it is recorded.
     """
     entry_id = new_id()
-    chain = []
-    numbered = []
-    for subject in event.subjects:
-        head = heads[subject.id]
-        head.number += 1
-        chain.append(
-            {
-                "kind": subject.kind,
-                "id": subject.id,
-                "name": subject.name,
-                "number": head.number,
-                "previous": head.hash,
-            }
-        )
-        numbered.append((subject.id, head.number))
+    # Once each: a mistaken scan may name one unit as parent and as child.
+    subjects = {subject.id: subject for subject in event.subjects}.values()
+    links = [_link(subject, heads[subject.id]) for subject in subjects]
     body = canonical(
         {
             "specversion": "1.0",
@@ -120,13 +108,26 @@ def compose(event: Event, heads: Mapping[str, Head], site: str, at: datetime) ->
             "subject": event.subject,
             "time": moment(at),
             "datacontenttype": "application/json",
-            "data": {**event.data, "subjects": chain},
+            "data": {**event.data, "subjects": links},
         }
     )
     digest = hashlib.sha256(body).hexdigest()
-    for subject in event.subjects:
+    for subject in subjects:
         heads[subject.id].hash = digest
-    return Written(entry_id, event.type, body, tuple(numbered), event.effective_at)
+    numbered = tuple((subject.id, heads[subject.id].number) for subject in subjects)
+    return Written(entry_id, event.type, body, numbered, event.effective_at)
+
+
+def _link(subject: Subject, head: Head) -> dict[str, Any]:
+    """How an entry continues the chain of one subject; counts it."""
+    head.number += 1
+    return {
+        "kind": subject.kind,
+        "id": subject.id,
+        "name": subject.name,
+        "number": head.number,
+        "previous": head.hash,
+    }
 
 
 async def write(connection: AsyncConnection, entries: Sequence[Written], at: datetime) -> None:

@@ -11,6 +11,9 @@ cluster, writers are shut out for a moment, every entry without a position is nu
 begins, in which nothing is numbered yet and everything to come is seen.
 
 An open writing transaction, in any database of the server, holds numbering up but never spoils it; see `unnumbered`.
+
+Positions say in which order everything is read once. Entries of one subject whose transactions overlapped may stand
+the other way round; which came first is said by the subject's own running number.
 """
 
 import asyncio

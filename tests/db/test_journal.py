@@ -61,6 +61,15 @@ async def test_chains_follow_on_and_their_heads_stand_on_the_subjects(database: 
     assert stored == heads
 
 
+async def test_subject_that_is_named_twice_is_linked_once(database: Database) -> None:
+    """A scan that puts a unit into itself is recorded like any other."""
+    (unit,) = await make_units(database, 1)
+    for _ in range(2):
+        async with database.transaction() as connection:
+            await append(connection, [Event("mes.part.installed", [unit, unit])], site="main", at=AT)
+    assert verify_chains(await bodies(database))[unit.id][0] == 2
+
+
 async def test_leaving_an_entry_out_breaks_the_chain(database: Database) -> None:
     (unit,) = await make_units(database, 1)
     for turn in range(3):

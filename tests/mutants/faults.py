@@ -80,8 +80,8 @@ FAULTS = (
         "entry-without-previous-hash",
         "An entry that is left out is noticed.",
         "mes/db/journal.py",
-        '                "previous": head.hash,\n',
-        '                "previous": None,\n',
+        '        "previous": head.hash,\n',
+        '        "previous": None,\n',
         ("tests/db/test_journal.py::test_chains_follow_on_and_their_heads_stand_on_the_subjects",),
     ),
     Fault(
