@@ -4,6 +4,7 @@ from collections import Counter
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 
 from mes.db.session import Database
 from mes.rest.door import PREFIX
@@ -48,6 +49,8 @@ def create_app(database: Database, settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.answers = Counter[tuple[str, int]]()
     add_handlers(app)
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    app.state.addresses = [(route.path_regex, route.methods) for route in routes]
     for router in ROUTERS:
         app.include_router(router)
 

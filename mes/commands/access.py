@@ -13,7 +13,7 @@ from datetime import datetime
 from uuid import UUID
 
 from pwdlib import PasswordHash
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -91,7 +91,7 @@ async def add_account(
         postgresql.insert(table)
         .values(name=name, created_at=at, **values)
         .on_conflict_do_update(index_elements=["name"], set_=values)
-        .returning(table.c.created_at == at)
+        .returning(text("xmax = 0"))
     )
     return bool((await connection.execute(statement)).scalar_one())
 

@@ -2,15 +2,21 @@
 
 from typing import Any
 
-from sqlalchemy import select, text, update
+from sqlalchemy import case, select, text, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mes.commands.act import Act, number_of
+from mes.commands.decisions import Decision, decide
+from mes.commands.folding import Folding
 from mes.db import tables
-from mes.db.journal import Event, Subject, append
+from mes.db.journal import Event, Subject, append, new_id
 from mes.domain import nonconformance
+from mes.domain.facts import Disposed, entry
 from mes.domain.refusals import refuse
+from mes.domain.unit import State
+
+SOURCE = "rest/nonconformances"
 
 _DIAGNOSED_BY = text(
     """
@@ -30,23 +36,38 @@ async def repair(connection: AsyncConnection, nonconformance_id: str, done: str,
     await _say(connection, nonconformance_id, "repair", ("repair", "repaired"), done, act)
 
 
-async def may_be_disposed(
-    connection: AsyncConnection, nonconformance_id: str, ruling: str, act: Act
-) -> Row[*tuple[Any, ...]]:
-    """The nonconformance, locked, if it may be disposed of so by this person.
+async def dispose(connection: AsyncConnection, nonconformance_id: str, ruling: str, why: str | None, act: Act) -> None:
+    """Decide what becomes of the unit: rework, scrap, use_as_is.
 
     Refuses `unknown_nonconformance`, `not_nonconforming`, and `second_person_needed` for a use as is that is not
     signed by someone other than who diagnosed it.
     """
     row = await _locked(connection, nonconformance_id)
-    nonconformance.move(row.state, "dispose")
+    state = nonconformance.move(row.state, "dispose")
+    by = await number_of(connection, act.by)
     if ruling == nonconformance.USE_AS_IS:
-        diagnosed_by = set((await connection.execute(_DIAGNOSED_BY, {"id": row.id})).scalars())
-        if not diagnosed_by:
-            raise refuse("second_person_needed", "Use as is needs a diagnosis first, by someone else than who signs.")
-        if await number_of(connection, act.by) in diagnosed_by:
-            raise refuse("second_person_needed", decided_by=act.by)
-    return row
+        await _check_second_person(connection, row.id, by, act.by)
+    folding = Folding(connection, act.at)
+    await folding.lock([row.unit_id])
+    unit = folding.units[row.unit_id].subject
+    what = Disposed(row.unit_id, row.id.replace("-", ""), ruling)
+    data = {"ruling": ruling, "step": row.step, "by": by, **({"reason": why} if why else {})}
+    subjects = (unit, Subject("nonconformance", row.id, row.serial))
+    await decide(folding, act.site, [Decision(entry(act.at, SOURCE, new_id(), what), subjects, data)])
+    table = tables.nonconformance
+    still_open = case((table.c.state == nonconformance.State.CLOSED.value, table.c.state), else_=state.value)
+    await connection.execute(update(table).where(table.c.id == row.id).values(ruling=ruling, state=still_open))
+    if ruling == nonconformance.SCRAP and folding.units[row.unit_id].progress.state is State.SCRAPPED:
+        scrapped = Event("mes.unit.scrapped", [unit], {"nonconformance": row.id, "by": by})
+        await append(connection, [scrapped], site=act.site, at=act.at)
+
+
+async def _check_second_person(connection: AsyncConnection, nonconformance_id: str, by: int, name: str) -> None:
+    diagnosed_by = set((await connection.execute(_DIAGNOSED_BY, {"id": nonconformance_id})).scalars())
+    if not diagnosed_by:
+        raise refuse("second_person_needed", "Use as is needs a diagnosis first, by someone else than who signs.")
+    if by in diagnosed_by:
+        raise refuse("second_person_needed", decided_by=name)
 
 
 async def _say(
@@ -65,12 +86,15 @@ async def _say(
 
 
 async def _locked(connection: AsyncConnection, nonconformance_id: str) -> Row[*tuple[Any, ...]]:
+    """The nonconformance, locked after its unit: in the order in which a fold locks them."""
     table, unit = tables.nonconformance, tables.unit
+    of_it = select(table.c.unit_id).where(table.c.id == nonconformance_id).scalar_subquery()
+    await connection.execute(select(unit.c.id).where(unit.c.id == of_it).with_for_update())
     found = (
         select(table.c.id, table.c.unit_id, table.c.step, table.c.state, unit.c.serial)
         .join(unit, unit.c.id == table.c.unit_id)
         .where(table.c.id == nonconformance_id)
-        .with_for_update()
+        .with_for_update(of=table)
     )
     row = (await connection.execute(found)).one_or_none()
     if row is None:

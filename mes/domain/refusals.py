@@ -87,7 +87,7 @@ SENTENCES: Mapping[str, str] = {
     "serials_missing": "The order names no serials and its product has no serial pattern.",
     "serials_exhausted": "The product's serial pattern has no numbers left.",
     "second_person_needed": "Use as is must be signed by someone other than who diagnosed it.",
-    "unauthenticated": "Give a valid token: Authorization: Bearer mes_…",
+    "unauthenticated": "The request carries no valid token; send one as Authorization: Bearer.",
     "forbidden": "The token's role may not do this.",
     "not_found": "Nothing is at this address.",
     "method_not_allowed": "This address does not take this method.",

@@ -24,20 +24,34 @@ _INTEGERS = range(-(2**63), 2**63)
 
 
 class StrictRequest(Request):
-    """A request whose JSON is JSON: UTF-8, no NaN, and nothing that a database can't hold."""
+    """A request whose JSON is JSON: UTF-8, no NaN, and nothing that a database can't hold.
+
+    Read at the door, before FastAPI does: it would answer whatever reading raises in its own words.
+    """
+
+    _value: Any
 
     async def json(self) -> Any:
-        """The body's value. Raises `Problem` naming the field that can't be."""
-        body = await self.body()
-        try:
-            value = msgspec.json.decode(body)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError) as error:
-            raise _malformed(error, body) from None
-        wrong = [{"field": one.field, "code": "invalid", "text": one.text} for one in unstorable(value)]
-        wrong += [{"field": path, "code": "invalid", "text": "the number is too large"} for path in _huge(value)]
-        if wrong:
-            raise Problem("invalid", fields=wrong[:100])
-        return value
+        """The body's value, as read at the door."""
+        return self._value
+
+    async def read(self) -> None:
+        """Read the body. Raises `Problem` naming the field that can't be."""
+        _check_kind(self)
+        if body := await self.body():
+            self._value = _parsed(body)
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError) as error:
+        raise _malformed(error, body) from None
+    wrong = [{"field": one.field, "code": "invalid", "text": one.text} for one in unstorable(value)]
+    wrong += [{"field": path, "code": "invalid", "text": "the number is too large"} for path in _huge(value)]
+    if wrong:
+        raise Problem("invalid", fields=wrong[:100])
+    return value
 
 
 class Door(APIRoute):
@@ -57,8 +71,11 @@ class Door(APIRoute):
         async def enter(request: Request) -> Response:
             request.state.caller = await admit(request, operation)
             _check_query(request, known)
-            await _check_body(request, self.body_field is not None)
-            return await handle(StrictRequest(request.scope, request.receive))
+            if self.body_field is None:
+                return await handle(request)
+            strict = StrictRequest(request.scope, request.receive)
+            await strict.read()
+            return await handle(strict)
 
         return enter
 
@@ -101,9 +118,7 @@ def _check_query(request: Request, known: set[str]) -> None:
         raise Problem("invalid", f"{wrong[0][0][:64]}: {wrong[0][1]}", fields=fields)
 
 
-async def _check_body(request: Request, wanted: bool) -> None:
-    if not wanted:
-        return
+def _check_kind(request: Request) -> None:
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise Problem("unsupported_media_type")

@@ -137,7 +137,16 @@ async def answer_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     codes = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
     code = codes.get(error.status_code, "invalid")
-    return _answer(request, error.status_code, code, SENTENCES[code], headers=error.headers)
+    headers = {"Allow": ", ".join(_allowed(request))} if code == "method_not_allowed" else error.headers
+    return _answer(request, error.status_code, code, SENTENCES[code], headers=headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods of every route at this address; the router tells those of one of them only."""
+    path = request.scope["path"]
+    return sorted(
+        {method for pattern, methods in request.app.state.addresses if pattern.match(path) for method in methods}
+    )
 
 
 async def answer_database(request: Request, error: Exception) -> JSONResponse:

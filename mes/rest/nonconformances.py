@@ -1,6 +1,6 @@
 """Nonconformances over REST."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Body as BodyOf
 from fastapi import Request
@@ -28,6 +28,20 @@ class RepairBody(Body):
     by: Name | None = None
 
 
+class DispositionBody(Body):
+    """What becomes of the unit. A use as is is signed by someone other than who diagnosed it."""
+
+    ruling: Literal["rework", "scrap", "use_as_is"]
+    decided_by: Name | None = None
+    reason: Words | None = None
+
+
+DispositionIn = Annotated[
+    DispositionBody,
+    BodyOf(
+        openapi_examples={"rework": {"value": {"ruling": "rework", "decided_by": "q.lead", "reason": "Crimp anew."}}}
+    ),
+]
 DiagnosisIn = Annotated[
     DiagnosisBody, BodyOf(openapi_examples={"open": {"value": {"diagnosis": "Pin 4 not crimped.", "by": "j.doe"}}})
 ]
@@ -72,4 +86,12 @@ async def repair(request: Request, id: Id, body: RepairIn) -> NonconformanceView
     """Say what was done about it."""
     async with database_of(request).transaction() as connection:
         await commands.repair(connection, id, body.repair, act_of(request, body.by))
+        return await nonconformance_view(connection, id)
+
+
+@nonconformances.post("/{id}/disposition")
+async def dispose(request: Request, id: Id, body: DispositionIn) -> NonconformanceView:
+    """Decide what becomes of the unit: rework, scrap, or use as is."""
+    async with database_of(request).transaction() as connection:
+        await commands.dispose(connection, id, body.ruling, body.reason, act_of(request, body.decided_by))
         return await nonconformance_view(connection, id)

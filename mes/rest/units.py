@@ -9,6 +9,7 @@ from fastapi import Query, Request, Response
 from pydantic import Field, field_validator
 
 from mes.commands.identities import identify
+from mes.commands.shipments import ship
 from mes.db.lookup import find_unit
 from mes.domain.identity import is_placeholder
 from mes.formats.messages import UnitRef
@@ -18,7 +19,7 @@ from mes.queries.pages import Page
 from mes.queries.runs import RunSummary, RunView, list_runs, run_view
 from mes.queries.units import UnitSummary, UnitView, list_units, unit_view
 from mes.queries.where_used import Sought, Use, When, where_used
-from mes.rest.door import database_of, now, router, settings_of
+from mes.rest.door import act_of, database_of, now, router, settings_of
 from mes.rest.journal import entries_answer
 from mes.rest.values import LIMIT, Body, Cursor, Id, Label, Limit, Moment, Name, ShortText
 
@@ -144,6 +145,29 @@ async def post_identifiers(request: Request, serial: Name, body: IdentityIn) -> 
     _, unit_id = await identify(database, UnitRef(serial, body.part), told, report_id, now())
     async with database.reading() as connection:
         return await unit_view(connection, unit_id)
+
+
+class ShipmentBody(Body):
+    """Where it goes: the customer's order and the destination."""
+
+    order: Label | None = None
+    to: Label | None = None
+    part: Name | None = None
+    by: Name | None = None
+
+
+_SHIPMENT = {"order": "C-2611", "to": "Hall 4"}
+ShipmentIn = Annotated[ShipmentBody, BodyOf(openapi_examples={"hall": {"value": _SHIPMENT}})]
+
+
+@units.post("/{serial}/ship")
+async def post_shipment(request: Request, serial: Name, body: ShipmentIn | None = None) -> UnitView:
+    """Let the unit leave the floor. Refused with every reason while anything speaks against it."""
+    told = body or ShipmentBody()
+    async with database_of(request).transaction() as connection:
+        unit = await find_unit(connection, serial, told.part)
+        await ship(connection, unit.id, act_of(request, told.by), told.order, told.to)
+        return await unit_view(connection, unit.id)
 
 
 @runs.get("/{id}")

@@ -219,13 +219,8 @@ async def test_the_journal_gives_stored_bytes_with_a_position(floor: Floor) -> N
     rest = await floor.done("GET", f"/journal?after={page['next_after']}")
     assert [one["position"] for one in rest["items"]] == list(range(2, 2 + len(rest["items"])))
     async with floor.database.reading() as connection:
-        bodies = (
-            await connection.execute(
-                text(
-                    "SELECT j.body FROM journal j JOIN journal_position p ON p.entry_id = j.id ORDER BY p.position LIMIT 2"
-                )
-            )
-        ).scalars()
+        stored = "SELECT body FROM journal JOIN journal_position ON entry_id = id ORDER BY position LIMIT 2"
+        bodies = (await connection.execute(text(stored))).scalars()
         expected = ",".join(f'{body[:-1]},"position":{position}}}' for position, body in enumerate(bodies))
     assert answer.text == f'{{"items":[{expected}],"next_after":1}}'
     end = await floor.done("GET", "/journal?after=100000")
