@@ -74,7 +74,7 @@ class Session:
         self._lost = asyncio.Event()
         self._decided = asyncio.Event()
         self._welcomed = False
-        self._spoken = False
+        self._understood = False
         self._closing = False
         self._pause_s = 0.0
         self._keeper: asyncio.Task[None] | None = None
@@ -177,14 +177,13 @@ class Session:
         self._decided.clear()
         self._client.reconnect()
         self._socket.start()
-        patience_s = CONNECT_TIMEOUT_S if self._spoken or len(self._protocols) == 1 else GREETING_TIMEOUT_S
+        patience_s = CONNECT_TIMEOUT_S if self._understood or len(self._protocols) == 1 else GREETING_TIMEOUT_S
         with suppress(TimeoutError):
             await asyncio.wait_for(self._decided.wait(), patience_s)
-        if not self._up.is_set():
-            if not self._welcomed and not self._spoken:  # perhaps it doesn't know this version of MQTT
+        if not self._welcomed:
+            if not self._understood:  # perhaps it doesn't know this version of MQTT
                 self._protocols.rotate(-1)
             raise ConnectionError("it did not let us in")
-        self._spoken = True
 
     def _open(self) -> socket.socket:
         host = self._broker.host
@@ -242,28 +241,23 @@ class Session:
             client.connect_async(self._broker.host, self._broker.port, KEEPALIVE_S)
         return client
 
-    def _on_connect(self, client: paho.Client, _u: Any, _flags: Any, code: ReasonCode, _p: Any) -> None:
+    def _on_connect(self, client: paho.Client, _u: Any, flags: paho.ConnectFlags, code: ReasonCode, _p: Any) -> None:
         if code.is_failure:
-            if code.value == _UNSUPPORTED_VERSION:
-                return
-            self._welcomed = True  # it understood us, so another version would not help
+            self._understood = self._understood or code.value != _UNSUPPORTED_VERSION
             log.error("the broker refuses us: %s", code)
             return
-        self._welcomed = True
-        if not self._subscriptions:
-            self._be_up()
-            return
-        client.subscribe([(topic, 1) for topic in self._subscriptions])
+        self._understood = self._welcomed = True
+        self._decided.set()
+        if self._subscriptions:
+            client.subscribe([(topic, 1) for topic in self._subscriptions])
+        if flags.session_present or not self._subscriptions:
+            self._up.set()  # its answer comes behind all that waited for us, perhaps more than we read at once
 
     def _on_subscribe(self, _c: paho.Client, _u: Any, _mid: int, codes: list[ReasonCode], _p: Any) -> None:
         for topic, code in zip(self._subscriptions, codes, strict=False):
             if code.is_failure:
                 log.error("the broker refuses the subscription to %s: %s", topic, code)
-        self._be_up()
-
-    def _be_up(self) -> None:
         self._up.set()
-        self._decided.set()
 
     def _on_disconnect(self, _c: paho.Client, _u: Any, _flags: Any, code: ReasonCode, _p: Any) -> None:
         if not self._closing:

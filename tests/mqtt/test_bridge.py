@@ -66,6 +66,20 @@ async def test_what_comes_while_we_are_away_waits(each_broker: Broker) -> None:
     assert ids(found) == sent
 
 
+async def test_more_may_wait_than_the_queue_holds(mosquitto: Broker) -> None:
+    async with ingest(mosquitto.url) as bridge:
+        await bridge.connected()
+    sent = await publish(mosquitto.url, map(str, range(3000)))
+    async with ingest(mosquitto.url, queue_max_messages=100) as bridge:
+        await asyncio.wait_for(bridge.connected(), 5)
+        found: list[Delivery] = []
+        for _ in range(30):
+            found += await take(bridge, 100)
+            bridge.ack(found[-100:])
+        assert ids(found) == sent
+        assert {one.connection for one in found} == {1}
+
+
 async def test_a_dropped_connection_brings_everything_again(mosquitto: Broker) -> None:
     async with ingest(mosquitto.url) as bridge:
         await bridge.connected()
