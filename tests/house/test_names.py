@@ -8,8 +8,11 @@ from pathlib import Path
 from tests.house.sources import CODE, EVERYTHING, named, python_files, tree
 
 SAYS_NOTHING = re.compile(r"(^|_)(utils?|helpers?|managers?|services?|base|misc|common|handler_factory)(_|$)")
-FIELD_WORDS = {"mes/embedded/processes.py": {"Service", "service", "services"}}
-"""A service of `mes up` is the field's word for a process that an operating system keeps running."""
+FIELD_WORDS = {
+    "mes/embedded/processes.py": {"Service", "service", "services"},
+    "mes/services.py": {"services"},
+}
+"""A service of `mes up` is the field's own word for a process that is kept running; it is no drawer for functions."""
 
 
 def words(name: str) -> str:

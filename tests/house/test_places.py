@@ -13,7 +13,7 @@ FORBIDDEN = {
     "an index option": re.compile(r"--(extra-)?index-url|UV_(DEFAULT_)?INDEX|PIP_INDEX|\[\[tool\.uv\.index\]\]"),
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
     "an address in a private network": re.compile(
-        r"(?<![\d.])(10|192\.168|172\.(1[6-9]|2\d|3[01]))(\.\d{1,3}){2,3}(?![\d.])"
+        r"(?<![\d.])(10\.\d+|192\.168|172\.(1[6-9]|2\d|3[01]))\.\d+\.\d+(?![\d.])"
     ),
 }
 

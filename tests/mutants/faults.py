@@ -120,7 +120,7 @@ FAULTS = (
         "order-of-arrival",
         "A late fact is folded where it belongs.",
         "mes/commands/folding.py",
-        "        again = {unit for unit in events if self._is_late(unit, events[unit])} | taken_back\n",
+        "        again = late | taken_back\n",
         "        again = set(taken_back)\n",
         ("tests/commands/test_ingest.py::test_order_batches_and_repeats_never_matter",),
     ),
