@@ -180,7 +180,7 @@ class Session:
         patience_s = CONNECT_TIMEOUT_S if self._understood or len(self._protocols) == 1 else GREETING_TIMEOUT_S
         with suppress(TimeoutError):
             await asyncio.wait_for(self._decided.wait(), patience_s)
-        if not self._welcomed:
+        if not self._welcomed and not self._closing:
             if not self._understood:  # perhaps it doesn't know this version of MQTT
                 self._protocols.rotate(-1)
             raise ConnectionError("it did not let us in")
