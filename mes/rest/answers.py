@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from mes.commands.asking import Answer
 from mes.commands.ingest import Settled
 
 
@@ -17,6 +18,31 @@ class FactAnswer:
     sha256: str | None
     fate: str
     reasons: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class AskAnswer:
+    """The answer to the ask of the id `asked`; a `grant` lets the step start within `valid_s` seconds."""
+
+    asked: str
+    granted: bool
+    grant: str | None
+    valid_s: float | None
+    reasons: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class SettledAnswer:
+    """What became of each fact, and the answer to each ask, both in the order of the request."""
+
+    settled: list[FactAnswer]
+    answers: list[AskAnswer]
+
+
+def ask_answer(answer: Answer) -> AskAnswer:
+    """A decision on an ask as its answer."""
+    reasons = [one._asdict() for one in answer.reasons]
+    return AskAnswer(answer.asked, answer.granted, answer.grant, answer.valid_s, reasons)
 
 
 def fact_answer(settled: Settled) -> FactAnswer:

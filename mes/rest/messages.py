@@ -1,22 +1,26 @@
 """Messages over REST: the twin of MQTT, and what was not applied at once."""
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import Query, Request
 
 from mes.commands import messages as commands
+from mes.commands.asking import answer, not_settled
 from mes.commands.ingest import check, settle, settle_pending
-from mes.formats.messages import decode
+from mes.db.session import Database
+from mes.formats.messages import Message, StepAsked, decode
 from mes.queries.messages import MessageView, list_messages, message_view
 from mes.queries.pages import Page
-from mes.rest.answers import FactAnswer, fact_answer
+from mes.rest.answers import AskAnswer, SettledAnswer, ask_answer, fact_answer
 from mes.rest.door import act_of, database_of, now, router, settings_of
+from mes.rest.errors import Problem
 from mes.rest.values import LIMIT, Body, Cursor, Id, Limit, Name, Words
 
 twin = router("/stations", "messages")
 messages = router("/messages", "messages")
 
+ASKS_MAX = 20
+"""Most asks in one request: each may wait a while for the messages it must take into account."""
 Fate = Literal["pending", "rejected", "dismissed", "applied"]
 _EVENT: dict[str, Any] = {
     "specversion": "1.0",
@@ -40,13 +44,6 @@ _BODY = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SettledAnswer:
-    """What became of each message, in their order."""
-
-    settled: list[FactAnswer]
-
-
 class DismissBody(Body):
     """Why it will never be applied; `by` names a person where that is not the token's name."""
 
@@ -60,11 +57,23 @@ async def post(
     station: Name,
     check_only: Annotated[bool, Query(alias="check", description="Say what would happen and change nothing.")] = False,
 ) -> SettledAnswer:
-    """The same CloudEvents as over MQTT, one or an array of them, and the same fates, told at once."""
+    """The same CloudEvents as over MQTT, one or an array of them, and the same fates and answers, told at once.
+
+    Facts first: an ask's answer includes those it came with. A check answers no asks, since an answer is a decision.
+    """
+    database, at = database_of(request), now()
     arrived = decode(station, None, await request.body(), max_bytes=settings_of(request).body_max_bytes)
-    act = check if check_only else settle
-    settled = await act(database_of(request), arrived, now())
-    return SettledAnswer([fact_answer(one) for one in settled])
+    asks = [one for one in arrived if isinstance(one, Message) and isinstance(one.data, StepAsked)]
+    facts = [one for one in arrived if not (isinstance(one, Message) and isinstance(one.data, StepAsked))]
+    if len(asks) > ASKS_MAX:
+        raise Problem("too_large", f"One request may ask {ASKS_MAX} times; this one asks {len(asks)} times.")
+    settled = await (check if check_only else settle)(database, facts, at)
+    answers = [] if check_only else [await _answered(database, ask) for ask in asks]
+    return SettledAnswer([fact_answer(one) for one in settled], answers)
+
+
+async def _answered(database: Database, ask: Message) -> AskAnswer:
+    return ask_answer(await answer(database, ask, await not_settled(database, ask), now()))
 
 
 @messages.get("")

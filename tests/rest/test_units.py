@@ -247,3 +247,22 @@ async def test_a_run_shows_claim_verdict_and_limits(floor: Floor) -> None:
     resistance = next(one for one in run["measurements"] if one["name"] == "resistance")
     assert (resistance["value"], resistance["low"], resistance["high"], resistance["verdict"]) == (0.9, 0, 0.2, "fail")
     assert next(one for one in run["measurements"] if one["name"] == "note")["value"] == "odd"
+
+
+async def test_the_twin_answers_asks_with_the_facts_they_came_with(floor: Floor) -> None:
+    await floor.released()
+    at = datetime.now(UTC)
+    fact = event("m-1", "mes.step.completed", at, {"unit": "CB-1-000001", "step": "crimp", "outcome": "pass"})
+    ask = event("a-1", "mes.step.asked", at, {"unit": "CB-1-000001", "step": "crimp"})
+    ask["data"].pop("at")
+    answered = await floor.done("POST", "/stations/st-01/messages", ask)
+    assert answered["settled"] == []
+    (first,) = answered["answers"]
+    assert (first["asked"], first["granted"]) == ("a-1", True)
+    assert first["grant"]
+    later = {**ask, "id": "a-2"}
+    both = await floor.done("POST", "/stations/st-01/messages", [later, fact])
+    assert [one["id"] for one in both["settled"]] == ["m-1"]
+    assert [one["asked"] for one in both["answers"]] == ["a-2"]
+    checked = await floor.done("POST", "/stations/st-01/messages?check=true", [{**ask, "id": "a-3"}])
+    assert checked == {"settled": [], "answers": []}
