@@ -141,6 +141,13 @@ def ingest(
 
 
 @app.command()
+def answer(ready_file: ReadyFile = None) -> None:
+    """Run answers: may this step begin?"""
+    _log(settings())
+    _run(_with_parts(settings(), lambda using: services.answer(using, ready_file)))
+
+
+@app.command()
 def feeds() -> None:
     """Run the feeds: what reads the journal."""
     _log(settings())
@@ -266,6 +273,8 @@ def demo(
             summary = await show(local, seed)
             if as_json:
                 typer.echo(json.dumps(summary))
+            if summary["units_completed"] < summary["units_ordered"]:
+                raise typer.Exit(1)
             if not once:
                 typer.echo(_where(local))
                 await supervisor.watch()

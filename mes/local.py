@@ -21,8 +21,8 @@ from mes.settings import Settings
 
 log = logging.getLogger(__name__)
 
-SERVICES = ("serve", "ingest", "feeds")
-LISTENING = ("ingest",)
+SERVICES = ("serve", "ingest", "answer", "feeds")
+LISTENING = ("ingest", "answer")
 """Those that must be known to the broker before anyone may publish."""
 TOKEN_FILE = "admin.token"
 

@@ -1,6 +1,6 @@
-"""The processes of the MES: serve (REST), ingest (facts), feeds (the journal's readers). Each runs until it is ended.
+"""The processes of the MES: serve (REST), ingest (facts), answer (asks), feeds (the journal's readers).
 
-They share nothing but the database and the broker, so each can die and come back alone.
+Each runs until it is ended. They share nothing but the database and the broker, so each can die and come back alone.
 """
 
 import asyncio
@@ -13,12 +13,15 @@ from typing import Final
 import uvicorn
 
 from mes.app import create_app
-from mes.commands.ingest import Retried, settle, settle_pending
+from mes.commands.asking import Answer, not_settled
+from mes.commands.asking import answer as answer_ask
+from mes.commands.ingest import Retried, is_infrastructure, settle, settle_pending
 from mes.db import migrate, sequencer
 from mes.db.partitions import make_partitions
 from mes.db.session import Database
-from mes.formats.messages import Arrived
+from mes.formats.messages import Arrived, Message
 from mes.mqtt import consumer, topics
+from mes.mqtt.answers import Answering
 from mes.mqtt.bridge import Bridge
 from mes.mqtt.receipts import Settled
 from mes.settings import Settings
@@ -107,6 +110,32 @@ async def ingest(settings: Settings, slot: int | None = None, ready_file: Path |
                 linger_ms=settings.batch_linger_ms,
                 message_max_bytes=settings.message_max_bytes,
             )
+    finally:
+        await database.close()
+
+
+async def answer(settings: Settings, ready_file: Path | None = None) -> None:
+    """Answers to asks, in a process of its own: under load, ingest would let a line wait."""
+    url = mqtt_url(settings)
+    database = await open_database(settings)
+    bridge = Bridge(url, f"mes-answer-{settings.site}", topics.ask_subscriptions())
+
+    async def decide(asked: Message) -> Answer:
+        missing = await not_settled(database, asked)
+        return await answer_ask(database, asked, missing, datetime.now(UTC))
+
+    answering = Answering(
+        bridge,
+        decide,
+        is_infrastructure,
+        source=f"mes/{settings.site}",
+        message_max_bytes=settings.message_max_bytes,
+    )
+    try:
+        async with bridge, asyncio.TaskGroup() as tasks:
+            if ready_file:
+                tasks.create_task(_tell_when_up(bridge, ready_file))
+            await answering.run()
     finally:
         await database.close()
 

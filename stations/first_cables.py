@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
 from threading import Lock
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from mes.formats.messages import (
     Child,
@@ -69,7 +68,7 @@ class Cable:
 
 @dataclass
 class Line:
-    """The stations of the line, connected; each does one thing at a time. Use it with `with`."""
+    """The stations of the line; each does one thing at a time. `open` it, and `close` it in the end."""
 
     url: str
     random: Random
@@ -78,19 +77,18 @@ class Line:
     posted: list[tuple[Station, str]] = field(default_factory=list)
     _open: ExitStack = field(default_factory=ExitStack)
 
-    def __enter__(self) -> Self:
+    def open(self) -> None:
+        """Connect every station. Raises `WorkStopped` if one can't."""
         for name in STATIONS:
             self.busy[name] = Lock()
             self.stations[name] = self._open.enter_context(Station(self.url, name))
         for name, station in self.stations.items():
             if not station.connected():
-                self._open.close()
+                self.close()
                 raise WorkStopped(f"{name} can't reach the broker at {self.url}.")
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Say goodbye for every station."""
         self._open.close()
 
     def fates(self) -> dict[str, SettledMessage]:

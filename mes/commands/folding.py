@@ -142,9 +142,10 @@ class Folding:
         codes = [one.code for one in odd if one.code not in stay.deviations]
         return stay._replace(deviations=(*stay.deviations, *codes)) if codes else stay
 
-    async def holds_concerning(self, id: UnitId) -> tuple[Hold, ...]:
-        """The holds, of any time, that concern a unit that is locked."""
-        return _concerning(await self._holds([id]), self.units[id])
+    async def holds_concerning(self, *ids: UnitId) -> dict[UnitId, tuple[Hold, ...]]:
+        """The holds, of any time, that concern each of some locked units."""
+        holds = await self._holds(ids)
+        return {id: _concerning(holds, self.units[id]) for id in ids}
 
     async def _holds(self, ids: Iterable[UnitId]) -> list[Hold]:
         units = [self.units[one] for one in ids]
