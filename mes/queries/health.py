@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mes.db.sequencer import unnumbered
+
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
@@ -19,19 +21,16 @@ class Vitals:
 
 _VITALS = text(
     """
-    SELECT head.next_position, waiting.entries, waiting.age_s,
-           (SELECT count(*) FROM message WHERE fate = 'pending'),
-           (SELECT count(*) FROM message WHERE fate = 'rejected')
-    FROM ledger_head head
-    CROSS JOIN LATERAL (
-        SELECT count(*) AS entries, coalesce(extract(epoch FROM now() - min(j.recorded_at)), 0)::float8 AS age_s
-        FROM journal j LEFT JOIN journal_position p ON p.entry_id = j.id
-        WHERE j.xid >= head.xid AND p.entry_id IS NULL
-    ) AS waiting
+    SELECT next_position,
+           (SELECT count(*) FROM message WHERE fate = 'pending') AS pending,
+           (SELECT count(*) FROM message WHERE fate = 'rejected') AS rejected
+    FROM ledger_head
     """
 )
 
 
 async def vitals(connection: AsyncConnection) -> Vitals:
     """The numbers that an alarm should watch."""
-    return Vitals(*(await connection.execute(_VITALS)).one())
+    stored = (await connection.execute(_VITALS)).one()
+    waiting = await unnumbered(connection)
+    return Vitals(stored.next_position, waiting.entries, waiting.oldest_age_s, stored.pending, stored.rejected)
