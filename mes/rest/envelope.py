@@ -6,6 +6,7 @@ The outermost layer, in plain ASGI: it sees every request before any of it is re
 import json
 import logging
 import re
+import time
 from collections import Counter
 from collections.abc import Mapping
 
@@ -41,6 +42,7 @@ class Envelope:
         headers = dict(scope["headers"])
         request_id = _request_id(headers)
         scope["request_id"] = request_id
+        began = time.perf_counter()
         started = False
 
         async def send_in_envelope(message: Message) -> None:
@@ -48,6 +50,7 @@ class Envelope:
             if message["type"] == "http.response.start":
                 started = True
                 self.answers[scope["method"], message["status"]] += 1
+                _note(scope, message["status"], time.perf_counter() - began)
                 message["headers"] = [*message.get("headers", ()), *_marks(request_id)]
             await send(message)
 
@@ -59,7 +62,7 @@ class Envelope:
             text = f"The body may have {self.body_max_bytes} bytes at most."
             await _send_problem(send_in_envelope, 413, "too_large", text, request_id)
         except Exception:
-            log.exception("request failed", extra={"request_id": request_id, "path": scope["path"]})
+            log.exception("request %s failed", request_id, extra={"request_id": request_id})
             if started:
                 raise
             await _send_problem(send_in_envelope, 500, "internal_error", SENTENCES["internal_error"], request_id)
@@ -82,6 +85,13 @@ def _request_id(headers: Mapping[bytes, bytes]) -> str:
     """The caller's own id if it can stand in a log as it is, else a new one."""
     given = headers.get(b"x-request-id", b"")
     return given.decode() if _REQUEST_ID.fullmatch(given) else str(uuid_utils.uuid7())
+
+
+def _note(scope: Scope, status: int, took_s: float) -> None:
+    """One line for each request. The path as it was sent: percent-encoded, so that it is one line."""
+    request_id, path = scope["request_id"], scope.get("raw_path", b"").decode("latin-1")
+    told = (request_id, scope["method"], path, status, took_s * 1000)
+    log.info("request %s: %s %s %d in %.1f ms", *told, extra={"request_id": request_id})
 
 
 def _declared_bytes(headers: Mapping[bytes, bytes]) -> int:

@@ -46,9 +46,9 @@ def _moment(value: Any) -> datetime:
 
 
 def _day(value: Any) -> date:
-    if not isinstance(value, str) or not _DAY.fullmatch(value):
+    if not isinstance(value, str) or not (_DAY.fullmatch(value) or _TIME.fullmatch(value)):
         raise ValueError("write a day as YYYY-MM-DD")
-    parsed = date.fromisoformat(value)
+    parsed = date.fromisoformat(value[:10])  # of a time, the day as it is where it was written
     _check_year(parsed)
     return parsed
 
@@ -101,6 +101,11 @@ Id: TypeAlias = Annotated[str, Path(pattern=_UUID, description="An id as an earl
 
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="Most items of one answer.")]
 Cursor: TypeAlias = Annotated[
-    str | None, Query(max_length=2000, description="`next_cursor` of the answer before; absent: from the start.")
+    str | None,
+    Query(
+        max_length=2000,
+        pattern="^[A-Za-z0-9_-]+$",
+        description="`next_cursor` of the answer before; absent: from the start.",
+    ),
 ]
 LIMIT = LIMIT_DEFAULT

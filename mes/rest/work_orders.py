@@ -112,9 +112,9 @@ async def patch(
 
 
 @work_orders.post("/{number}/release")
-async def release(request: Request, response: Response, number: Name) -> WorkOrderView:
+async def release(request: Request, response: Response, number: Name, body: Because | None = None) -> WorkOrderView:
     """Create the order's units, so that work on them may start."""
-    return await _move(request, response, number, "release")
+    return await _move(request, response, number, "release", body)
 
 
 @work_orders.post("/{number}/hold")

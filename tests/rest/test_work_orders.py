@@ -17,9 +17,9 @@ async def count(floor: Floor, statement: str) -> int:
 
 async def test_an_order_is_created_repeated_and_in_conflict(floor: Floor) -> None:
     await floor.product()
-    body = order(due="2026-12-24", priority=5, customer_order="C-9")
+    body = order(due="2026-12-24T00:00:00+09:00", priority=5, customer_order="C-9")
     first = await floor.call("PUT", "/work-orders/WO-1", body)
-    again = await floor.call("PUT", "/work-orders/WO-1", body)
+    again = await floor.call("PUT", "/work-orders/WO-1", {**body, "due": "2026-12-24"})
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json() == again.json()
     assert first.json()["state"] == "created"
