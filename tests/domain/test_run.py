@@ -125,7 +125,8 @@ def test_what_nobody_needs_and_can_t_be_judged_is_noted():
 def test_defects_with_a_claim_of_pass_are_noted():
     judgement = run("look", defects=(Defect("scratch", "J1"),))
     assert judgement.verdict == PASS
-    assert judgement.deviations[0].facts == {"defects": ["scratch"]}
+    (noted,) = judgement.deviations
+    assert (noted.code, noted.facts) == ("defects_claimed_pass", {"defects": ["scratch"]})
 
 
 def test_wires_are_judged_against_the_netlist():
