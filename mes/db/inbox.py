@@ -72,9 +72,13 @@ class Stored(NamedTuple):
 
 async def admit(connection: AsyncConnection, tickets: Sequence[Ticket], at: datetime) -> set[tuple[str, str]]:
     """Let messages in that were never seen, by (source, id) and by natural key; waits for whoever is letting in the
-    same ones. Returns the names of those let in, with the fate `applied` until told otherwise."""
-    # In order, so that two transactions never wait for each other.
-    ordered = sorted(tickets)
+    same ones. Of several that say the same, the first in `tickets` is let in. Returns the names of those let in, with
+    the fate `applied` until told otherwise."""
+    first: dict[tuple[str, str], Ticket] = {}
+    for one in tickets:
+        first.setdefault(one.name, one)
+    # In one order, so that two transactions never wait for each other; those with the same natural key as they came.
+    ordered = sorted(first.values(), key=lambda one: one.natural_key or one.content)
     rows = await (await driver(connection)).fetch(
         """
         INSERT INTO inbox (source, id, received_at, fate, digest, natural_key)
@@ -165,7 +169,8 @@ async def ready(connection: AsyncConnection, limit: int) -> list[Stored]:
                     SELECT FROM identifier i WHERE i.kind = 'serial' AND i.value = substr(thing, 8))
                 WHEN 'unit' THEN EXISTS (
                     SELECT FROM identifier i
-                    WHERE i.kind = 'serial' AND i.part = split_part(substr(thing, 6), '/', 1) AND i.value = split_part(thing, '/', 2))
+                    WHERE i.kind = 'serial' AND i.part = split_part(substr(thing, 6), '/', 1)
+                      AND i.value = split_part(thing, '/', 2))
                 WHEN 'part' THEN EXISTS (SELECT FROM part p WHERE p.part = substr(thing, 6))
                 WHEN 'station' THEN EXISTS (SELECT FROM station s WHERE s.name = substr(thing, 9))
                 WHEN 'retry' THEN true
