@@ -21,16 +21,15 @@ class Vitals:
 
 _VITALS = text(
     """
-    SELECT next_position,
-           (SELECT count(*) FROM message WHERE fate = 'pending') AS pending,
-           (SELECT count(*) FROM message WHERE fate = 'rejected') AS rejected
-    FROM ledger_head
+    SELECT (SELECT next_position FROM ledger_head),
+           (SELECT count(*) FROM message WHERE fate = 'pending'),
+           (SELECT count(*) FROM message WHERE fate = 'rejected')
     """
 )
 
 
 async def vitals(connection: AsyncConnection) -> Vitals:
     """The numbers that an alarm should watch."""
-    stored = (await connection.execute(_VITALS)).one()
-    waiting = await unnumbered(connection)
-    return Vitals(stored.next_position, waiting.entries, waiting.oldest_age_s, stored.pending, stored.rejected)
+    numbered, pending, rejected = (await connection.execute(_VITALS)).one()
+    backlog = await unnumbered(connection)
+    return Vitals(numbered, backlog.entries, backlog.oldest_age_s, pending, rejected)

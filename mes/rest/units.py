@@ -6,12 +6,12 @@ from typing import Annotated, Any
 import uuid_utils
 from fastapi import Body as BodyOf
 from fastapi import Query, Request, Response
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from mes.commands.identities import identify
 from mes.commands.shipments import ship
 from mes.db.lookup import find_unit
-from mes.domain.identity import is_placeholder
+from mes.domain.identity import check_name, is_placeholder
 from mes.formats.messages import UnitRef
 from mes.queries.genealogy import Genealogy, genealogy
 from mes.queries.journal import entries_of_subject
@@ -118,9 +118,11 @@ class IdentifierBody(Body):
 
     @field_validator("value")
     @classmethod
-    def _programmed(cls, value: str) -> str:
+    def _identifies(cls, value: str, info: ValidationInfo) -> str:
         if is_placeholder(value):
             raise ValueError("this is what unprogrammed hardware reports, and identifies nothing")
+        if info.data.get("kind") == "serial" and (problem := check_name(value)):
+            raise ValueError(f"a serial {problem}")
         return value
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import pytest
 from sqlalchemy import text
 
 from mes.db import sequencer
@@ -109,11 +110,15 @@ async def test_units_are_found_by_what_is_known_of_them(floor: Floor) -> None:
     assert await found("serial=CB-2") == []
 
 
-async def test_a_placeholder_identifies_nothing(floor: Floor) -> None:
+@pytest.mark.parametrize("value", ["N/A", "two words", "sérial", "x" * 65])
+async def test_what_is_no_serial_identifies_nothing(floor: Floor, value: str) -> None:
     await floor.released()
-    told = {"identifiers": [{"kind": "serial", "value": "N/A"}]}
+    told = {"identifiers": [{"kind": "serial", "value": value}]}
     problem = await floor.refused(422, "POST", "/units/CB-1-000001/identify", told)
     assert problem["errors"][0]["field"] == "identifiers[0].value"
+    message = event("m-1", "mes.unit.identified", datetime.now(UTC), {"unit": "CB-1-000001", **told})
+    answer = await floor.done("POST", "/stations/st-01/messages", message)
+    assert answer["settled"][0]["fate"] == "rejected"
 
 
 async def test_the_twin_takes_what_mqtt_takes(floor: Floor) -> None:

@@ -194,3 +194,14 @@ async def test_lists_are_paged_without_gap_or_repetition(floor: Floor) -> None:
         if (cursor := page["next_cursor"]) is None:
             break
     assert seen == [f"WO-{number}" for number in range(7)]
+
+
+async def test_of_orders_with_the_same_serial_one_is_released(floor: Floor) -> None:
+    await floor.product()
+    for number in range(4):
+        await floor.done("PUT", f"/work-orders/WO-{number}", order(2, serials=["A1", f"B{number}"]))
+    paths = [f"/work-orders/WO-{number}/release" for number in range(4)]
+    released = await asyncio.gather(*(floor.call("POST", path) for path in paths))
+    assert sorted(one.status_code for one in released) == [200, 409, 409, 409]
+    assert {one.json()["code"] for one in released if one.status_code == 409} == {"serial_taken"}
+    assert await count(floor, "SELECT count(*) FROM unit") == 2

@@ -178,6 +178,8 @@ class Identifier(Struct, frozen=True, gc=False):
     value: Text255
 
     def __post_init__(self) -> None:
+        if self.kind == "serial":
+            check_serial(self.value, "value")
         check_programmed(self.value, "value")
 
 
