@@ -100,8 +100,9 @@ class Station(Facts):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._status = ("offline", _now(), None)  # also for a connection that comes back just now
         if self._up:
-            said = self._say_status("offline", _now(), None)
+            said = self._say_status(*self._status)
             with suppress(ValueError, RuntimeError):
                 said.wait_for_publish(GOODBYE_S)
         self._client.disconnect()

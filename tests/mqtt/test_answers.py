@@ -1,0 +1,314 @@
+"""Asks over a real broker, decided on a real floor, answered by the process that a line waits for."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from paho.mqtt.enums import MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from sqlalchemy import text
+
+from mes.commands import holds
+from mes.commands.act import Act
+from mes.commands.ingest import settle
+from mes.db.session import Database
+from mes.embedded.broker import Broker
+from mes.mqtt import topics
+from mes.mqtt.answers import answer_topic
+from mes.mqtt.bridge import Bridge
+from tests.embedded.programs import wait_until
+from tests.mqtt.floor import V311, send
+from tests.stage import GPU, START, TRAY, Stage
+from tests.stored_floor import assert_folded_from_journal
+
+MADE_GPU = {**GPU, "part": "GPU-M", "source": "made", "route": [{"step": "bake", "station_kind": "oven"}]}
+TRAY_OF_MADE = {
+    **TRAY,
+    "part": "TRAY-2",
+    "bom": [{"position": "GPU1", "part": "GPU-M"}],
+    "route": [{"step": "build", "station_kind": "assembly", "installs": ["GPU1"]}],
+    "characteristics": [],
+}
+
+
+@pytest.fixture
+async def stage(database_url: str) -> AsyncIterator[Stage]:
+    database = Database(database_url)
+    stage = Stage(database, now=datetime.now(UTC))
+    await stage.set_up(GPU, TRAY, MADE_GPU, TRAY_OF_MADE)
+    yield stage
+    await database.close()
+
+
+class Answerer:
+    """`mes answer` as a process of its own, that can be killed and started again."""
+
+    def __init__(self, database_url: str, broker_url: str, ready: Path) -> None:
+        self.env = {**os.environ, "MES_DATABASE_URL": database_url, "MES_MQTT_URL": broker_url}
+        self.ready = ready
+        self.process: Process | None = None
+
+    async def start(self) -> None:
+        self.ready.unlink(missing_ok=True)
+        argv = [sys.executable, "-m", "mes", "answer", "--ready-file", str(self.ready)]
+        self.process = await asyncio.create_subprocess_exec(*argv, env=self.env)
+        await asyncio.to_thread(wait_until, self.ready.exists)
+
+    async def kill(self) -> None:
+        assert self.process is not None
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+
+
+@pytest.fixture
+async def answerer(stage: Stage, broker: Broker, tmp_path: Path) -> AsyncIterator[Answerer]:
+    answerer = Answerer(stage.database.url, broker.url, tmp_path / "ready")
+    await answerer.start()
+    yield answerer
+    await answerer.kill()
+
+
+class Asker:
+    """A station at its topic of answers, that speaks plain JSON."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self.url = url
+        self.name = name
+        self.bridge = Bridge(url, name, topics.station_subscriptions(name), protocols=V311)
+
+    def event(self, id: str, unit: str, step: str, **more: Any) -> bytes:
+        event = {
+            "specversion": "1.0",
+            "id": id,
+            "source": f"stations/{self.name}",
+            "type": "mes.step.asked",
+            "time": datetime.now(UTC).isoformat(),
+            "data": {"unit": unit, "step": step, **more},
+        }
+        return json.dumps(event).encode()
+
+    async def say(self, payload: bytes) -> None:
+        await asyncio.to_thread(send, self.url, [(f"mes/v1/{self.name}/ask", payload, None)])
+
+    async def hear(self, id: str, within_s: float = 15) -> dict[str, Any]:
+        """The next answer to an ask."""
+        async with asyncio.timeout(within_s):
+            while True:
+                (one,) = await self.bridge.get_batch(1)
+                self.bridge.ack([one])
+                event = json.loads(one.payload)
+                if event["data"]["asked"] == id:
+                    assert (event["type"], event["source"]) == ("mes.step.answered", "mes/main")
+                    data: dict[str, Any] = event["data"]
+                    return data
+
+    async def ask(self, id: str, unit: str, step: str, **more: Any) -> dict[str, Any]:
+        await self.say(self.event(id, unit, step, **more))
+        return await self.hear(id)
+
+
+@pytest.fixture
+async def asker(answerer: Answerer, broker: Broker) -> AsyncIterator[Callable[[str], Any]]:
+    """Makes stations that ask."""
+    made: list[Asker] = []
+
+    async def make(name: str) -> Asker:
+        one = Asker(broker.url, name)
+        await one.bridge.__aenter__()
+        await one.bridge.connected()
+        made.append(one)
+        return one
+
+    yield make
+    for one in made:
+        await one.bridge.__aexit__(None, None, None)
+
+
+def codes(answer: dict[str, Any]) -> list[str]:
+    return [one["code"] for one in answer.get("reasons", [])]
+
+
+def now_s() -> float:
+    """This moment, in seconds after the start of the stage's day."""
+    return (datetime.now(UTC) - START).total_seconds()
+
+
+async def entries(stage: Stage) -> int:
+    async with stage.database.reading() as connection:
+        found = await connection.scalar(text("SELECT count(*) FROM journal WHERE type = 'mes.step.answered'"))
+    return int(found or 0)
+
+
+async def test_a_granted_step_starts_without_deviation(stage: Stage, asker: Any) -> None:
+    await stage.release("T1")
+    station = await asker("as-1")
+    answer = await station.ask("a1", "T1", "build", parts=[{"part": "GPU-1", "serial": "G1"}])
+    assert (answer["granted"], answer["valid_s"], codes(answer)) == (True, 300, [])
+    start = stage.message("started", "as-1", now_s(), unit="T1", step="build")
+    (settled,) = await settle(stage.database, [start], datetime.now(UTC))
+    assert (settled.fate, [one.code for one in settled.reasons]) == ("applied", [])
+    assert await entries(stage) == 1
+    await assert_folded_from_journal(stage.database)
+
+
+async def test_a_refusal_gives_every_reason_at_once(stage: Stage, asker: Any) -> None:
+    await stage.release("T1")
+    answer = await (await asker("as-1")).ask("a1", "T1", "test")
+    assert not answer["granted"]
+    assert "grant" not in answer
+    assert codes(answer) == ["wrong_station_kind", "predecessor_open", "as_built_incomplete"]
+    assert answer["reasons"][1]["facts"] == {"step": "test", "steps": ["build"]}
+    assert "must come first" in answer["reasons"][1]["text"]
+    assert await entries(stage) == 1
+
+
+async def test_what_is_not_known_is_said_and_not_recorded(stage: Stage, asker: Any) -> None:
+    await stage.release("T1")
+    station, stranger = await asker("as-1"), await asker("xx-9")
+    assert codes(await station.ask("a1", "NO-SUCH", "build")) == ["unknown_unit"]
+    assert codes(await stranger.ask("a2", "T1", "build")) == ["unknown_station"]
+    assert codes(await stranger.ask("a3", "NO-SUCH", "build")) == ["unknown_unit", "unknown_station"]
+    assert codes(await stranger.ask("a4", "T1", "test")) == [
+        "unknown_station",
+        "predecessor_open",
+        "as_built_incomplete",
+    ]
+    assert await entries(stage) == 0
+
+
+async def test_parts_are_looked_at_before_they_are_installed(stage: Stage, asker: Any) -> None:
+    await stage.release("T1")
+    await stage.release("P1", number="WO-2", part="TRAY-2")
+    await stage.release("M1", number="WO-3", part="GPU-M")
+    await stage.send(stage.build("T1", 0, "G1", "G2"))
+    parts = [
+        {"part": "GPU-M", "serial": "M1"},
+        {"part": "GPU-M", "serial": "M9"},
+        {"part": "GPU-1", "serial": "G1"},
+    ]
+    station = await asker("as-1")
+    answer = await station.ask("a1", "P1", "build", parts=parts)
+    found = [(one["code"], one["facts"]["serial"]) for one in answer["reasons"]]
+    assert found == [("failed_part", "M1"), ("unknown_unit", "M9"), ("wrong_part", "G1"), ("already_installed", "G1")]
+    async with stage.database.transaction() as connection:
+        await holds.place(connection, "part", "GPU-M", "bad lot", Act("main", "q.eng", datetime.now(UTC)))
+    answer = await station.ask("a2", "P1", "build", parts=parts[:1])
+    assert codes(answer) == ["failed_part", "on_hold"]
+    assert codes(await station.ask("a3", "T1", "build", parts=parts[2:])) == ["already_passed"]
+
+
+async def test_the_answer_waits_for_what_it_must_include(stage: Stage, asker: Any) -> None:
+    await stage.release("T1")
+    station = await asker("ft-1")
+    build = stage.build("T1", 0, "G1", "G2")
+    own = stage.run("T1", "test", 100, id="r0", outcome="error")
+    await station.say(station.event("a1", "T1", "test", after=["r0"]))
+    await asyncio.sleep(0.4)
+    await stage.send([*build, own])
+    assert (await station.hear("a1"))["granted"]
+
+
+async def test_what_never_comes_is_not_waited_for_for_ever(stage: Stage, asker: Any) -> None:
+    await stage.release("T1")
+    began = time.monotonic()
+    answer = await (await asker("as-1")).ask("a1", "T1", "build", after=["lost"])
+    assert 2 <= time.monotonic() - began < 5
+    assert [(one["code"], one["facts"]) for one in answer["reasons"]] == [("facts_pending", {"messages": ["lost"]})]
+
+
+async def test_a_hold_refuses_until_it_is_released(stage: Stage, asker: Any) -> None:
+    await stage.release("T1")
+    station = await asker("as-1")
+    assert (await station.ask("a1", "T1", "build"))["granted"]
+    async with stage.database.transaction() as connection:
+        held = await holds.place(connection, "unit", "T1", "dropped", Act("main", "q.eng", datetime.now(UTC)))
+    answer = await station.ask("a2", "T1", "build")
+    assert codes(answer) == ["on_hold"]
+    assert answer["reasons"][0]["facts"]["holds"][0]["reason"] == "dropped"
+    start = stage.message("started", "as-1", now_s(), unit="T1", step="build")
+    (settled,) = await settle(stage.database, [start], datetime.now(UTC))
+    assert {one.code for one in settled.reasons} == {"on_hold", "not_asked"}  # the refusal took the grant back
+    async with stage.database.transaction() as connection:
+        await holds.release(connection, held, Act("main", "q.eng", datetime.now(UTC)))
+    assert (await station.ask("a3", "T1", "build"))["granted"]
+
+
+async def test_an_ask_said_twice_is_decided_once(stage: Stage, asker: Any) -> None:
+    await stage.release("T1")
+    station = await asker("as-1")
+    payload = station.event("a1", "T1", "build")
+    await station.say(payload)
+    first = await station.hear("a1")
+    async with stage.database.transaction() as connection:
+        await holds.place(connection, "unit", "T1", "dropped", Act("main", "q.eng", datetime.now(UTC)))
+    await station.say(payload)
+    assert await station.hear("a1") == first
+    assert await entries(stage) == 1
+    assert codes(await station.ask("a1", "T1", "test")) == ["conflicting_report"]
+
+
+async def test_an_ask_that_cannot_be_read_is_told_so(stage: Stage, asker: Any) -> None:
+    station = await asker("as-1")
+    answer = await station.ask("a1", "N/A", "build")
+    assert (answer["granted"], codes(answer)) == (False, ["placeholder_serial"])
+    await station.say(b"{")  # nobody to tell; the next one is answered all the same
+    assert codes(await station.ask("a2", "T9", "build")) == ["unknown_unit"]
+
+
+async def test_asks_outlive_the_process_that_answers(stage: Stage, asker: Any, answerer: Answerer) -> None:
+    await stage.release("T1")
+    station = await asker("as-1")
+    payload = station.event("a1", "T1", "build")
+    await station.say(payload)
+    first = await station.hear("a1")
+    await answerer.kill()
+    await station.say(payload)
+    await station.say(station.event("a2", "T1", "test"))
+    with pytest.raises(TimeoutError):
+        await station.hear("a1", within_s=0.5)
+    await answerer.start()
+    assert await station.hear("a1") == first
+    answer = await station.ask("a3", "T1", "test")
+    assert codes(answer) == ["wrong_station_kind", "predecessor_open", "as_built_incomplete"]
+    assert await entries(stage) == 3
+
+
+async def test_mqtt_5_says_where_the_answer_goes(stage: Stage, asker: Any, broker: Broker) -> None:
+    await stage.release("T1")
+    station = await asker("as-1")
+    properties = Properties(PacketTypes.PUBLISH)
+    properties.ResponseTopic = "tooling/as-1/replies"
+    properties.CorrelationData = b"\x01\x02"
+    ask = [("mes/v1/as-1/ask", station.event("a1", "T1", "build"), properties)]
+    async with Bridge(broker.url, "listener", ["tooling/as-1/replies"]) as listener:
+        await listener.connected()
+        await asyncio.to_thread(send, broker.url, ask, MQTTProtocolVersion.MQTTv5)
+        (one,) = await asyncio.wait_for(listener.get_batch(1), 10)
+    assert one.correlation == b"\x01\x02"
+    assert json.loads(one.payload)["data"]["asked"] == "a1"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "topic"),
+    [
+        (None, "mes/v1/s1/answers"),
+        ("mes/v1/s1/answers", "mes/v1/s1/answers"),
+        ("tooling/s1", "tooling/s1"),
+        ("mes/v1/s2/run", "mes/v1/s1/answers"),
+        ("mes/v1/+/answers", "mes/v1/s1/answers"),
+        ("$SYS/x", "mes/v1/s1/answers"),
+    ],
+)
+def test_nobody_answers_into_another_stations_topic(wanted: str | None, topic: str) -> None:
+    assert answer_topic("s1", wanted) == topic
