@@ -20,9 +20,9 @@ from mes.db.samples import store_chunks
 from mes.db.stations import Heard, note_heard, note_status
 from mes.domain.facts import PartInstalled, UnitIdentified
 from mes.domain.refusals import Reason, reason
-from mes.formats.messages import TYPES, Arrived, Fate, Message, Unreadable
+from mes.formats.messages import FOREIGN, TYPES, Arrived, Fate, Message, Unreadable
 
-KIND_OF = {name: kind for kind, types in TYPES.items() for name in types}
+KIND_OF = {name: kind for kinds in (TYPES, FOREIGN) for kind, types in kinds.items() for name in types}
 """The kind of topic that each type of message comes on."""
 
 

@@ -193,8 +193,9 @@ class Translator:
         )
         made = Translation(message, self._entry(message, at, what), (_subject(unit),), run=record)
         made.deviations.extend(judgement.deviations)
-        made.data["digest"] = digest
-        made.data["reasons"] = [one.code for one in judgement.reasons]
+        made.data |= {"digest": digest, "reasons": [one.code for one in judgement.reasons]}
+        if isinstance(data, wire.ForeignRunReported) and data.notes:
+            made.data["notes"] = data.notes
         return made
 
     def _samples(self, message: Message, data: wire.SamplesTaken, at: datetime) -> Translation:

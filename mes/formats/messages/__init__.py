@@ -1,7 +1,8 @@
 """The wire contract: every message between stations and the MES, over MQTT or HTTP.
 
-`values` says what a single value may be, `facts` and `answers` what each type of message holds, `cloudevents` how
-it is wrapped, read and written, `mending` why something can't be read. No topic, no connection: see `mes.mqtt`.
+`values` says what a single value may be, `facts` and `answers` what each type of message holds, `foreign` what other
+people's testers say, `cloudevents` how it is wrapped, read and written, `mending` why something can't be read. No
+topic, no connection: see `mes.mqtt`.
 """
 
 from mes.formats.messages.answers import (
@@ -46,11 +47,13 @@ from mes.formats.messages.facts import (
     UnitPacked,
     UnitShipped,
 )
+from mes.formats.messages.foreign import FOREIGN, ForeignRunReported
 from mes.formats.messages.samples import SamplesTaken, sample_times
 from mes.formats.messages.values import UnitRef, Wrong
 
 __all__ = [
     "ANSWERS",
+    "FOREIGN",
     "MESSAGE_MAX_BYTES",
     "TYPES",
     "Arrived",
@@ -58,6 +61,7 @@ __all__ = [
     "Defect",
     "Fact",
     "Fate",
+    "ForeignRunReported",
     "Identifier",
     "Message",
     "MessagesSettled",

@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 
 from mes.domain.refusals import Reason
 from mes.formats.messages import answers, facts
+from mes.formats.messages.foreign import FOREIGN, ForeignReport, Unfit
 from mes.formats.messages.mending import Mend, lenient, mend, unstorable
 from mes.formats.messages.samples import SamplesTaken
 from mes.formats.messages.values import Text255, Time, UnitRef, Wrong, in_utc, unit_ref
@@ -135,7 +136,7 @@ def _decoders(kinds: Mapping[str, Mapping[str, type[Struct]]]) -> dict[str, _Tab
     }
 
 
-_FROM_STATIONS = _decoders(TYPES)
+_FROM_STATIONS = _decoders({**TYPES, **FOREIGN})
 _TO_STATIONS = _decoders(ANSWERS)
 _ANY_KIND: _Table = {name: found for kind in _FROM_STATIONS.values() for name, found in kind.items()}
 
@@ -226,8 +227,12 @@ def _one(station: str, table: _Table, source: str | None, body: bytes) -> Arrive
             return _unreadable(station, body, _wrong_type(table))
         where, fragment = (known[0], "data"), bytes(event.data)
         data = known[1](fragment)
+        if isinstance(data, ForeignReport):
+            data = data.told(fragment, event.time)
         if b"\\u0000" in body and (nul := next(unstorable(lenient(body)), None)):
             return _unreadable(station, body, nul)
+    except Unfit as unfit:
+        return _unreadable(station, body, unfit)
     except _FAILURES as error:
         return _unreadable(station, body, mend(error, fragment, *where))
     return Message(event.source, event.id, event.type, event.time, station, data, body, _trace(event.traceparent))
@@ -254,14 +259,19 @@ def _structured(payload: bytes, properties: Mapping[str, str], content_type: str
 
 
 def _unreadable(
-    station: str, body: bytes, why: Mend, claims: Mapping[str, Any] | None = None, keep_bytes: int | None = None
+    station: str,
+    body: bytes,
+    why: Mend | Unfit,
+    claims: Mapping[str, Any] | None = None,
+    keep_bytes: int | None = None,
 ) -> Unreadable:
     if claims is None:
         found = lenient(body) if keep_bytes is None else None
         claims = found if isinstance(found, dict) else {}
     source, id, type = (_claim(claims.get(name)) for name in ("source", "id", "type"))
     digest = hashlib.sha256(body).hexdigest()
-    return Unreadable(station, body[:keep_bytes], digest, source, id, type, (why.as_reason(),))
+    reasons = why.reasons if isinstance(why, Unfit) else (why.as_reason(),)
+    return Unreadable(station, body[:keep_bytes], digest, source, id, type, reasons)
 
 
 def _claim(value: Any) -> str | None:

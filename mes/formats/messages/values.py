@@ -30,7 +30,7 @@ Time: TypeAlias = Annotated[datetime, Meta(tz=True)]
 
 Integer: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Scalar: TypeAlias = Integer | float | bool | FreeText | None
-Value: TypeAlias = Scalar | Annotated[tuple[Scalar, ...], Meta(max_length=1000)]
+Value: TypeAlias = Scalar | Annotated[tuple[Scalar, ...], Meta(max_length=100_000)]
 """A measured value: a number, truth value, text, null, or a list of those."""
 
 YEARS: Final = range(2000, 2201)

@@ -1,0 +1,111 @@
+"""Reports of other people's testers on the wire: read into the same `RunReported` that our own stations send.
+
+Each type is what the tester wrote, with the unit and step it belongs to beside it. The message keeps its body as it
+came; what the record knows is the run that was read from it, and notes of what has no place in a run.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from mes.domain.refusals import Reason
+from mes.formats import openhtf
+from mes.formats.foreign_run import ForeignRun, Reading
+from mes.formats.messages.facts import Purpose, RunReported
+from mes.formats.messages.mending import mend
+from mes.formats.messages.values import Text64, Text255, UnitRef, Wrong, unit_ref
+
+
+class Unfit(ValueError):  # noqa: N818 - it is the report that does not fit
+    """A report can't be read as a run. Carries every reason that its reader found."""
+
+    def __init__(self, reasons: tuple[Reason, ...]) -> None:
+        super().__init__("; ".join(one.text for one in reasons))
+        self.reasons = reasons
+
+
+class ForeignRunReported(RunReported, frozen=True, omit_defaults=True):
+    """A run read from another format; `notes` are what that format says beside it, for people to read."""
+
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+class ForeignReport(Struct, frozen=True, omit_defaults=True):
+    """What every such report says in our words. `run` defaults to the name that the report gives itself."""
+
+    step: Text64
+    unit: UnitRef | None = None
+    run: Text255 | None = None
+    purpose: Purpose = "production"
+    operator: Text64 | None = None
+    fixture: Text64 | None = None
+
+    def told(self, data: bytes, at: datetime) -> RunReported:
+        """The run that the report tells of; `data` is all of it, `at` when it was sent. Raises Unfit."""
+        reading = self._read(data, at)
+        if reading.run is None:
+            raise Unfit(reading.reasons)
+        return _reported(self, reading.run)
+
+    def _read(self, data: bytes, at: datetime) -> Reading:
+        raise NotImplementedError
+
+
+class OpenHtfRecord(ForeignReport, frozen=True, omit_defaults=True):
+    """An OpenHTF test record with `step`, and `unit` where its `dut_id` is not the unit's serial."""
+
+    dut_id: Annotated[str, Meta(max_length=255)] | None = None
+
+    def _read(self, data: bytes, at: datetime) -> Reading:
+        return openhtf.read(msgspec.json.decode(data))
+
+
+FOREIGN: Final[Mapping[str, Mapping[str, type[ForeignReport]]]] = {
+    "run/openhtf": {"com.google.openhtf.record": OpenHtfRecord},
+}
+"""What testers that know nothing of the MES may say, by kind of topic."""
+
+
+def _reported(report: ForeignReport, run: ForeignRun) -> ForeignRunReported:
+    """The run as our own stations would report it, held to the same limits."""
+    plain = {
+        "unit": report.unit or _unit(run.unit),
+        "step": report.step,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "outcome": run.outcome,
+        "run": report.run or run.run,
+        "purpose": report.purpose,
+        "operator": report.operator,
+        "fixture": report.fixture,
+        "program": dict(zip(("name", "version"), run.program, strict=True)) if run.program else None,
+        "measurements": [one._asdict() for one in run.measurements],
+        "connections": [
+            {"from": one.end, "to": one.expected, "seen": one.seen, "ohms": one.ohms} for one in run.connections
+        ],
+        "defects": [one._asdict() for one in run.defects],
+        "notes": run.notes,
+    }
+    try:
+        return msgspec.convert(plain, ForeignRunReported)
+    except msgspec.ValidationError as error:
+        body = msgspec.json.encode(plain, enc_hook=repr)
+        raise Unfit((mend(error, body, ForeignRunReported, "data").as_reason(),)) from error
+
+
+def _unit(named: str | None) -> UnitRef:
+    """The unit by what the report calls it."""
+    if named is None:
+        raise Unfit((_missing_unit(),))
+    try:
+        return unit_ref(named)
+    except Wrong as wrong:
+        text = f"data.unit: it is missing, and the report calls its unit {named[:64]!r}: {wrong.text}."
+        raise Unfit((Reason(wrong.code, text, {"field": "data.unit"}),)) from wrong
+
+
+def _missing_unit() -> Reason:
+    return Reason("unreadable", "data.unit: it is missing, and the report names no unit.", {"field": "data.unit"})

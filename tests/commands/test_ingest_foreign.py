@@ -1,0 +1,94 @@
+"""Reports of other people's testers become runs: judged by our limits, with the tester's claim kept beside."""
+
+import json
+from typing import Any
+
+from mes.db.session import driver
+from mes.formats.messages import Message, decode
+from tests.formats.test_openhtf import measured, phase, record
+from tests.stage import START, Stage, time
+from tests.stored_floor import assert_folded_from_journal, picture
+
+DAY_MS = int(START.timestamp() * 1000)
+
+
+def foreign(kind: str, type: str, data: dict[str, Any], id: str, at: float) -> Message:
+    event = {"specversion": "1.0", "id": id, "source": "stations/ft-1", "type": type, "time": time(at), "data": data}
+    (read,) = decode("ft-1", kind, json.dumps(event).encode())
+    assert isinstance(read, Message), read
+    return read
+
+
+def power_record(watts: float, at: float, id: str = "htf-1", unit: str = "T1", **more: Any) -> Message:
+    """A record of a minute that ended `at`; the tester's own limit lets 300 W pass."""
+    units = {"name": "milliwatt", "code": "C31", "suffix": "mW"}
+    power = measured(measured_value=watts * 1000, units=units, validators=["x <= 300000"])
+    times = {"start_time_millis": DAY_MS + int(at - 60) * 1000, "end_time_millis": DAY_MS + int(at) * 1000}
+    data = record(phase(power=power), dut_id=unit, step="test", **times, **more)
+    return foreign("run/openhtf", "com.google.openhtf.record", data, id, at)
+
+
+async def built(stage: Stage) -> None:
+    await stage.release("T1")
+    await stage.send(stage.build("T1", 0, "G1", "G2"))
+
+
+async def journalled(stage: Stage, type: str) -> list[dict[str, Any]]:
+    async with stage.database.reading() as connection:
+        rows = await (await driver(connection)).fetch("SELECT body FROM journal WHERE type = $1 ORDER BY id", type)
+        return [json.loads(row["body"])["data"] for row in rows]
+
+
+async def test_an_openhtf_record_passes_a_step(stage: Stage) -> None:
+    await built(stage)
+    (one,) = await stage.send([power_record(150, 200)])
+    assert one.fate == "applied"
+    seen = await picture(stage.database)
+    assert ("T1", "completed") in seen["units"]
+    ((_, step, station, run, _, claim, verdict, *_),) = seen["runs"]
+    assert (step, station, run, claim, verdict) == ("test", "ft-1", f"T1:{DAY_MS + 140_000}", "pass", "pass")
+    (entry,) = await journalled(stage, "mes.run.judged")
+    assert entry["notes"]["metadata"]["test_name"] == "tray power"
+    await assert_folded_from_journal(stage.database)
+
+
+async def test_our_limit_fails_what_the_tester_passes(stage: Stage) -> None:
+    await built(stage)
+    await stage.send([power_record(250, 200)])
+    seen = await picture(stage.database)
+    assert ("T1", "nonconforming") in seen["units"]
+    assert [(row[5], row[6]) for row in seen["runs"]] == [("pass", "fail")]
+    assert "limit_broken" in seen["runs"][0][7]
+
+
+async def test_a_test_that_ran_out_of_time_is_not_the_products_fault(stage: Stage) -> None:
+    await built(stage)
+    await stage.send([power_record(250, 200, outcome="TIMEOUT")])
+    seen = await picture(stage.database)
+    assert [(row[5], row[6]) for row in seen["runs"]] == [("error", "error")]
+    assert seen["nonconformances"] == []
+
+
+async def test_the_same_record_under_another_id_is_the_same_run(stage: Stage) -> None:
+    await built(stage)
+    one, again, other = await stage.send(
+        [power_record(150, 200), power_record(150, 200, id="htf-2"), power_record(160, 200, id="htf-3")]
+    )
+    assert (one.fate, again.fate, other.fate) == ("applied", "duplicate", "pending")
+    assert [why.code for why in other.reasons] == ["conflicting_report"]
+
+
+async def test_a_record_of_a_unit_not_yet_known_waits(stage: Stage) -> None:
+    (one,) = await stage.send([power_record(150, 200)])
+    assert (one.fate, one.reasons[0].code) == ("pending", "unknown_unit")
+    await built(stage)
+    assert [one.fate for one in await stage.settle_pending()] == ["applied"]
+    assert ("T1", "completed") in (await picture(stage.database))["units"]
+
+
+async def test_a_started_step_is_ended_by_its_record(stage: Stage) -> None:
+    await built(stage)
+    started = stage.message("started", "ft-1", 140, unit="T1", step="test")
+    await stage.send([started, power_record(150, 200)])
+    seen = await picture(stage.database)
+    assert [row[8] for row in seen["attempts"] if row[1] == "test"] == ["pass"]
