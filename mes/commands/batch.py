@@ -58,6 +58,7 @@ class Batch:
         admitted = await self._gate(messages, settled)
         fates = await self._take_in(list(admitted.values()), [self.at] * len(admitted))
         settled.update(zip(admitted, fates, strict=True))
+        _tell_alike(messages, admitted, settled)
         await self._keep_bodies()
         await self.recorder.write()
         await inbox.set_fates(
@@ -80,13 +81,18 @@ class Batch:
         await inbox.set_fates(self.connection, [(message.source, message.id, one.fate) for message, one in done])
         return [one for _, one in done]
 
-    async def set_aside(self, message: Message, why: Reason) -> Settled:
-        """Keep a message as pending that can't be stored, so that those behind it go on."""
+    async def set_aside(self, message: Message, why: tuple[Reason, ...]) -> None:
+        """Keep a message as pending that can't be applied, so that those behind it go on."""
         await inbox.admit_as(self.connection, [ticket(message)], PENDING, self.at)
-        settled = self._keep(message, PENDING, (why,))
+        self._keep(message, PENDING, why)
         await self._keep_bodies()
         await self.recorder.write()
-        return settled
+
+    async def set_bytes_aside(self, one: Unreadable, why: tuple[Reason, ...]) -> None:
+        """Keep the bytes of a message of which not even its claims can be stored."""
+        self.bodies.append(Body(one.station, None, None, None, None, one.sha256, one.body, REJECTED, why[-1:], ()))
+        await self._keep_bodies()
+        await self.recorder.write()
 
     async def _keep_bodies(self) -> None:
         """Store what was not applied; what was kept before, because it came again, is not noted again."""
@@ -224,6 +230,14 @@ class Batch:
         for one in messages:
             newest[one.station] = Heard(one.station, self.at, (said_at(one) - self.at).total_seconds())
         await note_heard(self.connection, list(newest.values()))
+
+
+def _tell_alike(messages: dict[int, Message], admitted: dict[int, Message], settled: dict[int, Settled]) -> None:
+    """A message that came twice in one batch and has to wait is pending both times: nobody may take it for settled."""
+    waiting = {(m.source, m.id): settled[index] for index, m in admitted.items() if settled[index].fate == PENDING}
+    for index, m in messages.items():
+        if (m.source, m.id) in waiting and settled[index].fate == DUPLICATE:
+            settled[index] = waiting[m.source, m.id]
 
 
 def _once(reasons: Iterable[Reason]) -> tuple[Reason, ...]:

@@ -18,7 +18,7 @@ from mes.db import inbox
 from mes.db.inbox import ready
 from mes.db.session import Database
 from mes.domain.refusals import reason
-from mes.formats.messages import Arrived, Message, Unreadable, decode
+from mes.formats.messages import Arrived, Message, decode
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +74,12 @@ async def check(database: Database, arrived: Sequence[Arrived], at: datetime) ->
             raise _RolledBack(await Batch(connection, database.site, at).settle(arrived))
     except _RolledBack as done:
         return done.settled
+    except Exception as error:
+        if is_infrastructure(error):
+            raise
+        if len(arrived) == 1:
+            return [set_aside_answer(arrived[0], error)]
+    return [answer for one in arrived for answer in await check(database, [one], at)]
 
 
 class Retried(NamedTuple):
@@ -127,11 +133,23 @@ def is_infrastructure(error: BaseException) -> bool:
     return state[:2] in {"08", "25", "40", "53", "55", "57", "58", "XX"}
 
 
+def set_aside_answer(one: Arrived, error: Exception) -> Settled:
+    """What is answered for a message that can't be applied for a reason that is not its sender's."""
+    why = (reason("not_applied", f"The MES could not apply this message: {type(error).__name__}."),)
+    if isinstance(one, Message):
+        return Settled(one.station, one.id, "id", inbox.PENDING, why)
+    return Settled(
+        one.station, one.id or one.sha256, "id" if one.id else "sha256", inbox.REJECTED, (*one.reasons, *why)
+    )
+
+
 async def _set_aside(database: Database, one: Arrived, error: Exception, at: datetime) -> Settled:
-    """Keep a message that can't be applied for a reason that is not its sender's, and let the next ones through."""
-    why = reason("not_applied", f"The MES could not apply this message: {type(error).__name__}.")
+    """Keep a message that can't be applied, and let the next ones through."""
+    settled = set_aside_answer(one, error)
     async with database.transaction() as connection:
         batch = Batch(connection, database.site, at)
-        if isinstance(one, Unreadable):
-            return Settled(one.station, one.id or one.sha256, "id" if one.id else "sha256", inbox.REJECTED, (why,))
-        return await batch.set_aside(one, why)
+        if isinstance(one, Message):
+            await batch.set_aside(one, settled.reasons)
+        else:
+            await batch.set_bytes_aside(one, settled.reasons)
+    return settled

@@ -3,8 +3,14 @@
 import random
 
 import pytest
+from sqlalchemy import text
 
-from tests.stage import Stage
+from mes.commands.ingest import check
+from mes.commands.office import message
+from mes.commands.products import put_product
+from mes.formats.messages import PartReceived
+from mes.formats.product_document import from_document
+from tests.stage import GPU, Stage
 from tests.stored_floor import assert_folded_from_journal, picture
 
 
@@ -146,3 +152,33 @@ async def test_order_batches_and_repeats_never_matter(stage: Stage, seed: int) -
         ("T2", "GPU2", "G2"),
         ("T2", "SCREWS", None),
     ]
+
+
+async def test_what_the_mes_can_not_store_is_set_aside_and_the_rest_goes_on(stage: Stage) -> None:
+    await stage.release("T1")
+    async with stage.database.transaction() as connection:
+        # Stands for any fault of ours that only one message meets.
+        await connection.execute(text("ALTER TABLE attempt ADD CONSTRAINT no_nine CHECK (run <> 'r9')"))
+    good = [*stage.build("T1", 0, "G1", "G2"), stage.run("T1", "test", 200, run="r8")]
+    bad = stage.run("T1", "test", 300, run="r9")
+    (foreseen,) = await check(stage.database, [bad], stage.now)
+    settled = await stage.send([*good[:3], bad, *good[3:]])
+    assert [one.fate for one in settled] == ["applied"] * 3 + ["pending"] + ["applied"] * 3
+    assert [why.code for why in settled[3].reasons] == ["not_applied"]
+    assert foreseen == settled[3]
+    assert {one.fate for one in await stage.send([bad])} == {"pending"}
+    await assert_folded_from_journal(stage.database)
+    async with stage.database.transaction() as connection:
+        await connection.execute(text("ALTER TABLE attempt DROP CONSTRAINT no_nine"))
+        await connection.execute(text("UPDATE message SET waits_for = '{retry:}'"))
+    assert [one.fate for one in await stage.settle_pending()] == ["applied"]
+
+
+async def test_a_report_from_the_office_that_had_to_wait_is_tried_again(stage: Stage) -> None:
+    data = PartReceived("NEW-1", stage.now, serial="N1")
+    waiting = message("mes.part.received", "rest/goods-receipts", "g1", data, stage.now)
+    (settled,) = await stage.send([waiting])
+    assert settled.fate == "pending"
+    async with stage.database.transaction() as connection:
+        await put_product(connection, from_document({**GPU, "part": "NEW-1"}), stage.act())
+    assert [one.fate for one in await stage.settle_pending()] == ["applied"]

@@ -156,7 +156,9 @@ def decode(
     the binary mode.
     """
     table = _ANY_KIND if kind is None else _FROM_STATIONS.get(kind, {})
-    return _decode(station, table, f"stations/{station}", payload, properties, content_type, max_bytes)
+    # A door of the MES itself speaks under its own whole name, with a slash in it; no station's name has one.
+    source = station if "/" in station else f"stations/{station}"
+    return _decode(station, table, source, payload, properties, content_type, max_bytes)
 
 
 def decode_answer(station: str, kind: str, payload: bytes, *, max_bytes: int = MESSAGE_MAX_BYTES) -> list[Arrived]:
