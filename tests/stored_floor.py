@@ -28,7 +28,8 @@ RUNS = """
 """
 NONCONFORMANCES = """
     SELECT u.serial, n.step, n.opened_at, n.closed_at, n.state
-    FROM nonconformance n JOIN unit u ON u.id = n.unit_id ORDER BY 1, 3, 2
+    FROM nonconformance n JOIN unit u ON u.id = n.unit_id
+    WHERE n.closed_at IS DISTINCT FROM n.opened_at ORDER BY 1, 3, 2 -- else it turned out never to have been
 """
 
 

@@ -18,7 +18,7 @@ from mes.db.attempts import replace_attempts, save_attempts
 from mes.db.entries import entries_of
 from mes.db.holds import holds_on
 from mes.db.installations import correct, stays_in
-from mes.db.nonconformances import Opened, open_nonconformances, reopen_others, settle_nonconformances
+from mes.db.nonconformances import Opened, open_nonconformances, reopen_others, settle_nonconformances, withdraw_others
 from mes.db.units import LockedUnit, lock_units, save_units
 from mes.domain.as_built import PositionChanged, fit, position_changes
 from mes.domain.assembly import Stay, fold_assembly
@@ -202,6 +202,7 @@ class Folding:
         await reopen_others(
             self.connection, unit.id, [one.id for one in history.nonconformances.values() if one.closed_by is None]
         )
+        await withdraw_others(self.connection, unit.id, history.nonconformances)
         self.folded.settled.extend(
             Settlement(one.id, one.settled, one.closed_by)
             for one in history.nonconformances.values()

@@ -60,3 +60,15 @@ async def reopen_others(connection: AsyncConnection, unit_id: str, unsettled: It
         unit_id,
         list(unsettled),
     )
+
+
+async def withdraw_others(connection: AsyncConnection, unit_id: str, known: Iterable[str]) -> None:
+    """After a unit was folded again: what a late fact shows never to have been is closed as of its own beginning."""
+    await (await driver(connection)).execute(
+        """
+        UPDATE nonconformance SET state = 'closed', closed_at = opened_at
+        WHERE unit_id = $1 AND id <> ALL($2::uuid[]) AND closed_at IS DISTINCT FROM opened_at
+        """,
+        unit_id,
+        list(known),
+    )
