@@ -17,7 +17,7 @@ CHECKOUT = Path(__file__).parents[2]
 UNTIL_DONE_S = 150
 
 
-def demo(folder: Path, program: list[str], *more: str) -> dict[str, Any]:
+def demo(folder: Path, program: list[str], *more: str, status: int = 0) -> dict[str, Any]:
     """Run the demo to its end in a folder; its summary. Nothing of it is left running."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MES_", "PYTHON"))}
     done = subprocess.run(
@@ -29,7 +29,7 @@ def demo(folder: Path, program: list[str], *more: str) -> dict[str, Any]:
         timeout=UNTIL_DONE_S,
         check=False,
     )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert done.returncode == status, done.stdout[-3000:] + done.stderr[-3000:]
     wait_until(lambda: not processes_of(folder), within_s=5)
     summary: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return summary
@@ -86,6 +86,16 @@ def test_demo_on_a_machine_without_servers(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     assert_told(demo(tmp_path, [sys.executable, "-c", hide]))
     assert "amqtt" in (tmp_path / ".mes" / "broker.log").read_text()
+
+
+def test_demo_that_does_not_complete_fails(tmp_path: Path) -> None:
+    """Crimped faster than its definition allows: recorded, but the press's pass does not count."""
+    hurry = (
+        "from stations import first_cables; from mes.__main__ import main; first_cables.TAKES_S['crimp'] = 0.2; main()"
+    )
+    summary = demo(tmp_path, [sys.executable, "-c", hurry], status=1)
+    assert summary["units_completed"] == 0
+    assert "A step that must come first has not passed." in summary["stopped"]
 
 
 @pytest.mark.timeout(400)
