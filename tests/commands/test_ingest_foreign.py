@@ -3,12 +3,25 @@
 import json
 from typing import Any
 
+from mes.commands.products import put_product
 from mes.db.session import driver
 from mes.formats.messages import Message, decode
+from mes.formats.product_document import from_document
+from tests.formats.test_cable_report import report
 from tests.formats.test_openhtf import measured, phase, record
 from tests.stage import START, Stage, time
 from tests.stored_floor import assert_folded_from_journal, picture
 
+CABLE: dict[str, Any] = {
+    "part": "CABLE-4",
+    "revision": "A",
+    "name": "Cable of four wires",
+    "family": "cabling",
+    "source": "made",
+    "tracking": "serial",
+    "route": [{"step": "cable-test", "station_kind": "functional", "needs": ["netlist"]}],
+    "netlist": [{"from": f"A{at}", "to": f"B{at}", "ohms_max": 0.5} for at in range(1, 5)],
+}
 DAY_MS = int(START.timestamp() * 1000)
 
 
@@ -92,3 +105,40 @@ async def test_a_started_step_is_ended_by_its_record(stage: Stage) -> None:
     await stage.send([started, power_record(150, 200)])
     seen = await picture(stage.database)
     assert [row[8] for row in seen["attempts"] if row[1] == "test"] == ["pass"]
+
+
+async def cable_reported(stage: Stage, text: str) -> dict[str, list[tuple[Any, ...]]]:
+    """What the record says of a cable once a tester's report of it came."""
+    async with stage.database.transaction() as connection:
+        await put_product(connection, from_document(CABLE), stage.act())
+    await stage.release("CB-1", part="CABLE-4")
+    data = {"unit": "CB-1", "step": "cable-test", "text": text}
+    (one,) = await stage.send([foreign("run/cable-report", "mes.cable.report", data, "rep-1", 200)])
+    assert one.fate == "applied", one.reasons
+    await assert_folded_from_journal(stage.database)
+    return await picture(stage.database)
+
+
+async def test_a_cable_testers_report_passes_a_cable(stage: Stage) -> None:
+    seen = await cable_reported(stage, report())
+    assert seen["units"] == [("CB-1", "completed")]
+    (entry,) = await journalled(stage, "mes.run.judged")
+    assert entry["notes"]["test results"]["test date"] == "5/30/2024"
+
+
+async def test_a_resistance_that_the_tester_allows_and_the_netlist_does_not_is_a_fail(stage: Stage) -> None:
+    seen = await cable_reported(stage, report(measured={2: "900 mOhm"}))
+    assert seen["units"] == [("CB-1", "nonconforming")]
+    assert [(row[5], row[6]) for row in seen["runs"]] == [("pass", "fail")]
+
+
+async def test_a_wire_that_was_not_tested_is_the_stations_fault(stage: Stage) -> None:
+    seen = await cable_reported(stage, report(measured={2: "Not tested"}))
+    assert [(row[5], row[6]) for row in seen["runs"]] == [("pass", "error")]
+    assert seen["nonconformances"] == []
+
+
+async def test_a_fault_in_free_text_fails_the_cable(stage: Stage) -> None:
+    seen = await cable_reported(stage, report("Passed", " 1, Net Net1: SHORT A1 to\n 1, A2\n"))
+    assert [(row[5], row[6]) for row in seen["runs"]] == [("fail", "fail")]
+    assert "connection_differs" in seen["runs"][0][7]

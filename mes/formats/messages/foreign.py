@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from mes.domain.refusals import Reason
-from mes.formats import openhtf
+from mes.formats import cable_report, openhtf
 from mes.formats.foreign_run import ForeignRun, Reading
 from mes.formats.messages.facts import Purpose, RunReported
 from mes.formats.messages.mending import mend
@@ -63,8 +63,18 @@ class OpenHtfRecord(ForeignReport, frozen=True, omit_defaults=True):
         return openhtf.read(msgspec.json.decode(data))
 
 
+class CableReport(ForeignReport, frozen=True, omit_defaults=True, kw_only=True):
+    """A cable tester's CSV report. Its run is as of the message's time: the date in it has no zone."""
+
+    text: Annotated[str, Meta(min_length=1)]
+
+    def _read(self, data: bytes, at: datetime) -> Reading:
+        return cable_report.read(self.text, at)
+
+
 FOREIGN: Final[Mapping[str, Mapping[str, type[ForeignReport]]]] = {
     "run/openhtf": {"com.google.openhtf.record": OpenHtfRecord},
+    "run/cable-report": {"mes.cable.report": CableReport},
 }
 """What testers that know nothing of the MES may say, by kind of topic."""
 
