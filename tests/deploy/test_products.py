@@ -5,8 +5,6 @@ import runpy
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -16,16 +14,12 @@ from mes.commands.products import put_product
 from mes.db import tables
 from mes.db.session import Database
 from mes.domain import identity
-from mes.domain.cable import SeenConnection
-from mes.domain.limits import Measurement
-from mes.domain.product import NETLIST, Characteristic, Definition, Step
+from mes.domain.product import NETLIST, Definition, Step
 from mes.domain.product_check import check_against, children
 from mes.domain.route import route_of
-from mes.domain.run import Criteria, Report, judge
-from mes.formats.product_document import load
+from mes.domain.run import Criteria, judge
+from tests.deploy.delivered import DEPLOY, PRODUCTS, RACK, ROOT, definitions, good_report, installed, newest
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
-PRODUCTS = DEPLOY / "products"
 ACT = Act("main", "engineering", datetime(2026, 11, 2, 8, tzinfo=UTC))
 FILE_MAX_BYTES = 200_000
 
@@ -50,22 +44,9 @@ STATION_KINDS = {
     "shelf-tester": "A power shelf under its full load, and with one supply pulled.",
     "wire-cutter": "Wire is drawn from reels and cut to length.",
 }
-ROOT = "POD-8R-48"
-RACK = "RCK-AX72-L11"
 CHECKED_COUNTS = {"CPU-A144-500": 36, "GPU-X4-288": 72, "NIC-800-OSFP": 72, "DPU-400-2P": 36, "TRY-C4G-L10": 18}
 CHECKED_COUNTS |= {"TRY-S2A-L10": 9, "PSH-33K-54": 8, "PSU-5500-54": 48, "SWT-TOR-64": 2}
 """What public descriptions of such a rack count, 301 serialized items in all."""
-
-
-@cache
-def definitions() -> tuple[Definition, ...]:
-    return tuple(map(load, sorted(PRODUCTS.glob("*.yaml"))))
-
-
-@cache
-def newest() -> dict[str, Definition]:
-    """The last revision of each part."""
-    return {one.part: one for one in sorted(definitions(), key=lambda one: one.revision)}
 
 
 def made() -> list[Definition]:
@@ -74,16 +55,6 @@ def made() -> list[Definition]:
 
 def steps() -> Iterator[tuple[Definition, Step]]:
     return ((one, step) for one in definitions() for step in one.route)
-
-
-def installed(part: str) -> Counter[str]:
-    """How many serialized units of each part are somewhere inside one of a part."""
-    found: Counter[str] = Counter()
-    for line in newest()[part].bom:
-        if newest()[line.part].tracking == "serial":
-            inside = installed(line.part) + Counter([line.part])
-            found.update({name: count * len(line.positions) for name, count in inside.items()})
-    return found
 
 
 def limit(part: str, name: str, revision: str | None = None) -> tuple[float | None, float | None, str | None]:
@@ -136,21 +107,6 @@ def test_a_good_unit_passes_every_step(one: Definition):
     criteria = Criteria(one)
     verdicts = {step.step: judge(criteria, good_report(criteria, step)).verdict for step in one.route}
     assert set(verdicts.values()) == {"pass"}, verdicts
-
-
-def good_report(criteria: Criteria, step: Step) -> Report:
-    """What a station reports of a unit that is as it should be."""
-    named = [(name, position) for name, position in criteria.required(step.step) if name != NETLIST]
-    measured = [in_limits(criteria.by_name[name][position]) for name, position in named]
-    wires = criteria.netlist.wires if criteria.netlist and criteria.needs_netlist(step.step) else ()
-    seen = [SeenConnection(wire.end_a, wire.end_b, (wire.end_b,), ohms=wire.ohms_max) for wire in wires]
-    return Report(step.step, "pass", measured, seen)
-
-
-def in_limits(one: Characteristic) -> Measurement:
-    ends = [end for end in (one.low, one.high) if end is not None]
-    value = one.equals if one.equals is not None else sum(ends) / len(ends)
-    return Measurement(one.name, value, one.unit, position=one.position)
 
 
 def test_every_station_kind_is_described():
