@@ -68,7 +68,7 @@ async def _record(office: Office, serial: str) -> CableRecord:
         serial,
         unit["state"],
         [await office.call("GET", f"/runs/{run['id']}") for run in runs],
-        (await office.call("GET", f"/units/{serial}/genealogy"))["root"],
+        await office.call("GET", f"/units/{serial}/genealogy"),
         Counter(one["type"] for one in history),
         {
             one["data"]["fact"]["what"]["position"]: one["data"]["subjects"][-1]["name"]

@@ -104,6 +104,26 @@ SENTENCES: Mapping[str, str] = {
 }
 
 
+TOLD: Mapping[str, str] = {
+    "unknown_unit": "No unit has the serial {serial} yet.",
+    "unknown_order": "No work order has the number {number}.",
+    "wrong_step": "The unit's route has no step {step}; it has {steps}.",
+    "wrong_station_kind": "{step} is done at a {wanted}, and this is a {is_kind}.",
+    "predecessor_open": "{steps} must pass before {step}.",
+    "already_open": "{step} is already in progress at {stations}.",
+    "already_passed": "{step} has already passed.",
+    "attempts_used": "All {attempts} allowed attempts of {step} failed; the unit needs a disposition.",
+    "too_early": "{step} took {took_s:g} s where it takes at least {min_s:g} s.",
+    "as_built_incomplete": "Empty, or holding what is not approved or not enough: {positions}.",
+    "steps_open": "Not passed yet: {steps}.",
+    "unit_closed": "The unit is {state}.",
+    "operator_missing": "{step} must name its operator.",
+    "wrong_part": "{part} is not approved for {position}; {wanted} is.",
+    "position_unknown": "The parent has no position {position}.",
+}
+"""The same, said with the facts, where all of them are there: what a person at a station needs to go on."""
+
+
 class Reason(NamedTuple):
     """One reason: a stable code, a sentence a person can act on, and the facts behind it."""
 
@@ -114,7 +134,20 @@ class Reason(NamedTuple):
 
 def reason(code: str, text: str | None = None, /, **facts: Any) -> Reason:
     """A reason with the code's own sentence unless a better one is given."""
-    return Reason(code, text or SENTENCES[code], facts)
+    return Reason(code, text or _told(code, facts), facts)
+
+
+def _told(code: str, facts: Mapping[str, Any]) -> str:
+    template = TOLD.get(code)
+    if template is None:
+        return SENTENCES[code]
+    shown = {name: ", ".join(map(str, one)) if isinstance(one, list | tuple) else one for name, one in facts.items()}
+    if "" in shown.values():
+        return SENTENCES[code]
+    try:
+        return template.format_map(shown)
+    except (KeyError, ValueError):
+        return SENTENCES[code]
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error

@@ -5,7 +5,7 @@ believe was so then; `known_at` alone, what we believed then about then.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -42,12 +42,14 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Genealogy:
-    """A unit with everything in it, at `as_of` as believed at `known_at`; null: now."""
+class Genealogy(Node):
+    """The root of the tree: a unit with everything in it, at `as_of` as believed at `known_at`; null: now.
+
+    `parts` counts everything below it.
+    """
 
     as_of: datetime | None
     known_at: datetime | None
-    root: Node
     parts: int
 
 
@@ -94,7 +96,9 @@ async def genealogy(
     for row in rows:
         below.setdefault(row.parent_id, []).append(row)
     (root,) = below[None]
-    return Genealogy(as_of or known_at, known_at, _node(root, "", below), len(rows) - 1)
+    node = _node(root, "", below)
+    own = {one.name: getattr(node, one.name) for one in fields(Node)}
+    return Genealogy(**own, as_of=as_of or known_at, known_at=known_at, parts=len(rows) - 1)
 
 
 def _node(row: Any, parent_path: str, below: dict[str | None, list[Any]]) -> Node:

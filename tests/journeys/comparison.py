@@ -134,9 +134,9 @@ def check_trees(plant: Plant, story: Story, floor: Floor) -> None:
     """What is in every unit, at three moments of the day and now."""
     for serial in floor.units:
         for at in story.moments:
-            tree = plant.get(f"/units/{serial}/genealogy", as_of=at.isoformat())["root"]["children"]
+            tree = plant.get(f"/units/{serial}/genealogy", as_of=at.isoformat())["children"]
             assert in_order(bare(tree)) == in_order(inside(floor.stays, serial, at)), f"{serial} at {at}"
-        tree = plant.get(f"/units/{serial}/genealogy")["root"]["children"]
+        tree = plant.get(f"/units/{serial}/genealogy")["children"]
         assert in_order(bare(tree)) == in_order(inside(floor.stays, serial, FOREVER - timedelta(1)))
 
 

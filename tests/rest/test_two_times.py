@@ -39,7 +39,7 @@ async def kit(floor: Floor) -> str:
 async def parts(floor: Floor, unit: str, **asked: str) -> list[str]:
     """Paths of all that is in a unit."""
     tree = await floor.done("GET", f"/units/{unit}/genealogy", params=asked)
-    found, rest = [], list(tree["root"]["children"])
+    found, rest = [], list(tree["children"])
     while rest:
         node = rest.pop()
         found.append(node["path"])

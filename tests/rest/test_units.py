@@ -183,15 +183,15 @@ async def test_genealogy_and_where_used_know_both_times(floor: Floor) -> None:
     )
     assert settled["fate"] == "applied"
     tree = await floor.done("GET", "/units/CB-1-000001/genealogy")
-    (child,) = tree["root"]["children"]
+    (child,) = tree["children"]
     assert (child["position"], child["serial"], child["path"]) == ("P1", "PL-7", "P1")
     assert child["installed_by"]["source"] == "stations/st-01"
     earlier = await floor.done("GET", "/units/CB-1-000001/genealogy", params={"as_of": began.isoformat()})
-    assert earlier["root"]["children"] == []
+    assert earlier["children"] == []
     unknown = await floor.done(
         "GET", "/units/CB-1-000001/genealogy", params={"known_at": (began + timedelta(hours=1.5)).isoformat()}
     )
-    assert unknown["root"]["children"] == []
+    assert unknown["children"] == []
     for path in ("/units/PL-7/where-used", "/where-used?serial=PL-7", "/where-used?part=PLUG-1&ever=true"):
         (use,) = (await floor.done("GET", path))["items"]
         assert (use["top_serial"], use["path"], use["serial"]) == ("CB-1-000001", "P1", "PL-7")
