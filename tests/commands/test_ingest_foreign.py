@@ -8,6 +8,8 @@ from mes.db.session import driver
 from mes.formats.messages import Message, decode
 from mes.formats.product_document import from_document
 from tests.formats.test_cable_report import report
+from tests.formats.test_ocptv import end as ocptv_end
+from tests.formats.test_ocptv import numbered, start, validator, value
 from tests.formats.test_openhtf import measured, phase, record
 from tests.stage import START, Stage, time
 from tests.stored_floor import assert_folded_from_journal, picture
@@ -142,3 +144,39 @@ async def test_a_fault_in_free_text_fails_the_cable(stage: Stage) -> None:
     seen = await cable_reported(stage, report("Passed", " 1, Net Net1: SHORT A1 to\n 1, A2\n"))
     assert [(row[5], row[6]) for row in seen["runs"]] == [("fail", "fail")]
     assert "connection_differs" in seen["runs"][0][7]
+
+
+def diagnosed(watts: float, limit: float) -> Message:
+    """A whole run of a diagnostic that claims pass, whatever its own limit says."""
+    power = value(watts, "power", unit="W", validators=[validator("LESS_THAN_OR_EQUAL", limit)])
+    lines = numbered({"schemaVersion": {"major": 2, "minor": 0}}, start(), power, ocptv_end())
+    for line in lines:
+        line["timestamp"] = time(100 + line["sequenceNumber"])
+    data = {"unit": "T1", "step": "test", "run": "diag-1", "lines": lines}
+    return foreign("run/ocptv", "org.opencompute.ocptv", data, "diag", 200)
+
+
+async def test_a_whole_ocptv_run_passes_a_step(stage: Stage) -> None:
+    await built(stage)
+    (one,) = await stage.send([diagnosed(150, 300)])
+    assert one.fate == "applied"
+    seen = await picture(stage.database)
+    assert ("T1", "completed") in seen["units"]
+    assert [(row[3], row[5], row[6]) for row in seen["runs"]] == [("diag-1", "pass", "pass")]
+    await assert_folded_from_journal(stage.database)
+
+
+async def test_our_limit_and_the_diagnostics_own_both_fail_a_claimed_pass(stage: Stage) -> None:
+    await built(stage)
+    await stage.send([diagnosed(250, 200)])
+    seen = await picture(stage.database)
+    assert [(row[5], row[6]) for row in seen["runs"]] == [("pass", "fail")]
+    assert "limit_broken" in seen["runs"][0][7]
+
+
+async def test_a_diagnostics_own_limit_fails_a_value_that_ours_allow(stage: Stage) -> None:
+    await built(stage)
+    await stage.send([diagnosed(150, 120)])
+    seen = await picture(stage.database)
+    assert [(row[5], row[6]) for row in seen["runs"]] == [("pass", "fail")]
+    assert "measurement_claimed_failed" in seen["runs"][0][7]

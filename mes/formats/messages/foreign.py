@@ -11,12 +11,15 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct, field
 
-from mes.domain.refusals import Reason
+from mes.domain.facts import INTERRUPTED
+from mes.domain.refusals import Reason, reason
 from mes.formats import cable_report, openhtf
 from mes.formats.foreign_run import ForeignRun, Reading
 from mes.formats.messages.facts import Purpose, RunReported
 from mes.formats.messages.mending import mend
 from mes.formats.messages.values import Text64, Text255, UnitRef, Wrong, unit_ref
+from mes.formats.ocptv import Recording
+from mes.formats.ocptv.recording import LINES_MAX
 
 
 class Unfit(ValueError):  # noqa: N818 - it is the report that does not fit
@@ -72,8 +75,24 @@ class CableReport(ForeignReport, frozen=True, omit_defaults=True, kw_only=True):
         return cable_report.read(self.text, at)
 
 
+class OcptvLines(ForeignReport, frozen=True, omit_defaults=True, kw_only=True):
+    """Lines of OCP Test & Validation output, as objects or texts: those of a whole run, from its start to its end."""
+
+    lines: Annotated[list[Any], Meta(min_length=1, max_length=LINES_MAX)]
+
+    def _read(self, data: bytes, at: datetime) -> Reading:
+        recording = Recording()
+        recording.feed(self.lines)
+        reading = recording.read()
+        if reading.run and reading.run.outcome == INTERRUPTED:
+            text = "data.lines: they hold no testRunEnd; send all lines of a run in one message, when it has ended."
+            return Reading(None, (reason("unreadable", text, field="data.lines"),))
+        return reading
+
+
 FOREIGN: Final[Mapping[str, Mapping[str, type[ForeignReport]]]] = {
     "run/openhtf": {"com.google.openhtf.record": OpenHtfRecord},
+    "run/ocptv": {"org.opencompute.ocptv": OcptvLines},
     "run/cable-report": {"mes.cable.report": CableReport},
 }
 """What testers that know nothing of the MES may say, by kind of topic."""
@@ -118,4 +137,4 @@ def _unit(named: str | None) -> UnitRef:
 
 
 def _missing_unit() -> Reason:
-    return Reason("unreadable", "data.unit: it is missing, and the report names no unit.", {"field": "data.unit"})
+    return reason("unreadable", "data.unit: it is missing, and the report names no unit.", field="data.unit")

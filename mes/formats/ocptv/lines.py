@@ -1,0 +1,144 @@
+"""One line of OCP Test & Validation output: an object with a sequence number, a time and one artifact."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from mes.formats.fields import show
+
+SCHEMA, RUN, STEP, BROKEN = "schemaVersion", "testRunArtifact", "testStepArtifact", "broken"
+SEQUENCE_MAX: Final = 2**31 - 1
+TEXT_MAX: Final = 256 * 1024
+_YEARS: Final = range(2000, 2201)
+_Scalar: Final = (str, bool, int, float)
+
+REQUIRED: Final[dict[str, dict[str, tuple[type, ...]]]] = {
+    "testRunStart": {
+        "name": (str,),
+        "version": (str,),
+        "commandLine": (str,),
+        "parameters": (dict,),
+        "dutInfo": (dict,),
+    },
+    "testRunEnd": {"status": (str,), "result": (str,)},
+    "testStepStart": {"name": (str,)},
+    "testStepEnd": {"status": (str,)},
+    "measurement": {"name": (str,), "value": _Scalar},
+    "measurementSeriesStart": {"name": (str,), "measurementSeriesId": (str,)},
+    "measurementSeriesElement": {"index": (int,), "value": _Scalar, "measurementSeriesId": (str,)},
+    "measurementSeriesEnd": {"measurementSeriesId": (str,), "totalCount": (int,)},
+    "diagnosis": {"verdict": (str,), "type": (str,)},
+    "error": {"symptom": (str,)},
+    "log": {"severity": (str,), "message": (str,)},
+    "file": {"displayName": (str,), "uri": (str,), "isSnapshot": (bool,)},
+    "extension": {"name": (str,), "content": (dict,)},
+}
+"""What an artifact must have, by name and JSON type."""
+OF_RUN: Final = frozenset(("testRunStart", "testRunEnd", "log", "error"))
+OF_STEP: Final = frozenset(REQUIRED) - {"testRunStart", "testRunEnd"}
+WORDS: Final = {
+    ("testRunEnd", "status"): ("COMPLETE", "ERROR", "SKIP"),
+    ("testRunEnd", "result"): ("PASS", "FAIL", "NOT_APPLICABLE"),
+    ("testStepEnd", "status"): ("COMPLETE", "ERROR", "SKIP"),
+    ("diagnosis", "type"): ("PASS", "FAIL", "UNKNOWN"),
+}
+
+
+class Line(NamedTuple):
+    """One line. `artifact` is its artifact's name and `content` what is in that; `step` the step it belongs to.
+
+    A line that breaks the schema keeps its number and is of the kind BROKEN; `problem` says why.
+    """
+
+    number: int
+    at: datetime | None
+    kind: str
+    artifact: str
+    content: dict[str, Any]
+    step: str | None = None
+    problem: str | None = None
+
+
+def read_line(given: Any) -> Line | str | None:
+    """A line given as an object or as text; None for a text that is no line but talk between lines.
+
+    What can't be placed in a run at all, because it has no sequence number, is told as a text.
+    """
+    value = _decoded(given) if isinstance(given, str) else given
+    if value is None and isinstance(given, str):
+        return None if not given.lstrip().startswith("{") else "it is not JSON"
+    if not isinstance(value, dict):
+        return f"it is {show(value)}; a line is an object"
+    number = value.get("sequenceNumber")
+    if type(number) is not int or not 0 <= number <= SEQUENCE_MAX:
+        return f"its sequenceNumber is {show(number)}; it must be a whole number from 0 on"
+    at = moment(value.get("timestamp"))
+    kinds = [kind for kind in (SCHEMA, RUN, STEP) if kind in value]
+    if len(kinds) != 1:
+        return _broken(number, at, f"it has {len(kinds)} of {SCHEMA}, {RUN} and {STEP}; a line has one")
+    return _of_kind(number, at, kinds[0], value[kinds[0]])
+
+
+def moment(value: Any) -> datetime | None:
+    """A time as RFC 3339 with its zone, in UTC; None for anything else."""
+    try:
+        at = msgspec.convert(value, Annotated[datetime, Meta(tz=True)])
+        return at.astimezone(UTC) if at.year in _YEARS else None
+    except (msgspec.ValidationError, OverflowError):
+        return None
+
+
+def _decoded(text: str) -> Any:
+    """The object in a line; a logger may have put its name in front."""
+    start = text.find("{")
+    if start < 0 or len(text) > TEXT_MAX:
+        return None
+    try:
+        return msgspec.json.decode(text[start:])
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
+def _broken(number: int, at: datetime | None, problem: str) -> Line:
+    return Line(number, at, BROKEN, "", {}, problem=problem)
+
+
+def _of_kind(number: int, at: datetime | None, kind: str, value: Any) -> Line:
+    if not isinstance(value, dict):
+        return _broken(number, at, f"{kind} is {show(value)}; it must be an object")
+    if kind == SCHEMA:
+        return Line(number, at, kind, kind, value)
+    if at is None:
+        return _broken(number, at, "its timestamp must be a time as RFC 3339 with its zone")
+    allowed = OF_RUN if kind == RUN else OF_STEP
+    names = [name for name in value if name in allowed]
+    if len(names) != 1:
+        return _broken(number, at, f"{kind} has {len(names)} known artifacts; it must have one")
+    step = value.get("testStepId") if kind == STEP else None
+    if kind == STEP and not isinstance(step, str):
+        return _broken(number, at, f"testStepId is {show(step)}; it must be a text")
+    problem = _problem(names[0], value[names[0]])
+    return _broken(number, at, problem) if problem else Line(number, at, kind, names[0], value[names[0]], step)
+
+
+def _problem(artifact: str, content: Any) -> str | None:
+    """What breaks the schema in an artifact."""
+    if not isinstance(content, dict):
+        return f"{artifact} is {show(content)}; it must be an object"
+    for name, types in REQUIRED[artifact].items():
+        value = content.get(name)
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            return f"{artifact}.{name} is {show(value)}; it must be {_called(types)}"
+        words = WORDS.get((artifact, name))
+        if words and value not in words:
+            return f"{artifact}.{name} is {show(value)}; it must be one of {', '.join(words)}"
+    if artifact == "testRunStart" and not isinstance(content["dutInfo"].get("dutInfoId"), str):
+        return "testRunStart.dutInfo.dutInfoId must be a text"
+    return None
+
+
+def _called(types: tuple[type, ...]) -> str:
+    names = {str: "a text", dict: "an object", bool: "true or false", int: "a whole number", float: "a number"}
+    return " or ".join(names[one] for one in types)

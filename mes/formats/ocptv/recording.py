@@ -1,0 +1,110 @@
+"""Gathering the lines of one run, however they arrive: in parts that overlap, out of order, with talk in between.
+
+A line is known by its sequence number. The same line again is nothing new; another line under a known number is noted
+and the first one stays. What is missing shows as a gap.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final
+
+from mes.domain.refusals import Reason, reason
+from mes.formats.foreign_run import Reading
+from mes.formats.ocptv.lines import BROKEN, SCHEMA, Line, read_line
+from mes.formats.ocptv.snapshot import Snapshot, snapshot
+
+LINES_MAX: Final = 200_000
+PROBLEMS_MAX: Final = 100
+MAJOR: Final = 2
+
+
+class Recording:
+    """The lines of one run so far."""
+
+    def __init__(self) -> None:
+        self.lines: dict[int, Line] = {}
+        self.problems: list[str] = []
+
+    def feed(self, given: Iterable[Any]) -> int:
+        """Take in lines, as objects or texts; returns how many were new. Never raises."""
+        before = len(self.lines)
+        for one in given:
+            self.take(read_line(one))
+        return len(self.lines) - before
+
+    def take(self, line: Line | str | None) -> None:
+        """Take in one line that was read."""
+        if line is None:
+            return
+        if isinstance(line, str):
+            self._note(f"A line was skipped: {line}.")
+            return
+        known = self.lines.get(line.number)
+        if known is None and len(self.lines) < LINES_MAX:
+            self.lines[line.number] = line
+            if line.problem:
+                self._note(f"Line {line.number} breaks the schema: {line.problem}.")
+        elif known is None:
+            self._note(f"Lines beyond the first {LINES_MAX} were left out.")
+        elif known != line:
+            self._note(f"Line {line.number} came again with other content; the first one counts.")
+
+    def _note(self, problem: str) -> None:
+        if len(self.problems) < PROBLEMS_MAX and problem not in self.problems:
+            self.problems.append(problem)
+
+    @property
+    def refusal(self) -> Reason | None:
+        """Why this is no run that can be read: the older dialect, or another major version."""
+        first = self.lines.get(0)
+        if first is None:
+            return None
+        if first.kind != SCHEMA:
+            text = "data.lines: this is the older dialect of OCP diagnostics, without a schemaVersion; send version 2."
+            return reason("unreadable", text, field="data.lines")
+        major = first.content.get("major")
+        if type(major) is not int or major != MAJOR:
+            text = f"data.lines: schemaVersion.major is {str(major)[:20]}; version {MAJOR} is read."
+            return reason("unreadable", text, field="data.lines")
+        return None
+
+    @property
+    def gaps(self) -> tuple[tuple[int, int], ...]:
+        """Sequence numbers that are missing between those that came: first and last of each stretch."""
+        found, expected = [], 0
+        for number in sorted(self.lines):
+            if number > expected:
+                found.append((expected, number - 1))
+            expected = number + 1
+        return tuple(found)
+
+    def snapshot(self) -> Snapshot:
+        """What the lines tell so far, in the order of their numbers."""
+        ordered = (self.lines[number] for number in sorted(self.lines))
+        return snapshot([line for line in ordered if line.kind not in (SCHEMA, BROKEN)])
+
+    def read(self, ended_at: datetime | None = None) -> Reading:
+        """The run, if its lines can be read. One without an end is interrupted, as of `ended_at` or its last line."""
+        if refused := self.refusal:
+            return Reading(None, (refused,))
+        told = self.snapshot()
+        run = told.as_run(ended_at)
+        if run is None:
+            text = "data.lines: no testRunStart came; without it there is no run."
+            return Reading(None, (reason("unreadable", text, field="data.lines"),))
+        gaps = [f"Lines {first} to {last} are missing." for first, last in self.gaps[:PROBLEMS_MAX]]
+        problems = [*gaps, *self.problems, *told.problems][:PROBLEMS_MAX]
+        return Reading(run._replace(notes=run.notes | {"problems": problems}) if problems else run)
+
+
+def recordings(given: Iterable[Any]) -> list[Recording]:
+    """A file's runs, each from one schemaVersion line to the next. What comes before the first is a run of its own."""
+    found: list[Recording] = []
+    for one in given:
+        line = read_line(one)
+        if line is None:
+            continue
+        if not found or (isinstance(line, Line) and line.kind == SCHEMA):
+            found.append(Recording())
+        found[-1].take(line)
+    return found
