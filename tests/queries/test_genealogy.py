@@ -31,7 +31,7 @@ class Floor(NamedTuple):
             as_of=None if as_of is None else hour(as_of),
             known_at=None if known_at is None else hour(known_at),
         )
-        return dict(flat(found.root))
+        return dict(flat(found))
 
 
 def flat(node: Node) -> list[tuple[str, str | None]]:
