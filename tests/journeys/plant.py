@@ -22,7 +22,7 @@ from mes.embedded import ports
 from tests.journeys.teller import Said
 
 ROOT = Path(__file__).parents[2]
-WAIT_S = 30.0
+WAIT_S = 15.0
 
 
 def program(name: str) -> str:
@@ -42,14 +42,14 @@ def until(true: Callable[[], bool], what: str, why_not: Callable[[], Any] = lamb
 
 
 class Plant:
-    """Processes on a database and broker; use it with `with`."""
+    """Processes on a database and broker, with settings from `MES_*` variables; use it with `with`."""
 
-    def __init__(self, database_url: str, broker_url: str, folder: Path, first_port: int = 18460) -> None:
+    def __init__(self, database_url: str, broker_url: str, folder: Path, **settings: str) -> None:
         self.folder, self.broker = folder, urlsplit(broker_url)
-        self.port = ports.next_free(first_port)
+        self.port = ports.next_free(18460)
         mine = {"MES_DATABASE_URL": database_url, "MES_MQTT_URL": broker_url, "MES_PORT": str(self.port)}
         mine |= {"MES_DATA_DIR": str(folder / "data"), "MES_PENDING_RETRY_S": "0.3"}
-        self.environment = os.environ | mine
+        self.environment = os.environ | mine | settings
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.logs: dict[str, BinaryIO] = {}
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}/api/v1", timeout=20)

@@ -13,7 +13,7 @@ TOPICS = {"step": "step", "part": "assembly", "run": "run", "unit": "unit"}
 
 
 class Said(NamedTuple):
-    """One message as it was published; `about` says of which mistake it tells."""
+    """One message as it was published."""
 
     station: str
     topic: str
@@ -90,11 +90,19 @@ class Teller:
         told = {"unit": unit, "step": step["step"], "at": at, "outcome": outcome, **more}
         return self.say(self.doing(step), "mes.step.completed", **told)
 
-    def run(self, unit: str, step: dict[str, Any], values: list[Any], station: str | None = None, **more: Any) -> int:
-        """A run of a minute or two that ended now."""
-        ended = self.pass_time() + timedelta(seconds=self.rng.randint(60, 120))
+    def run(
+        self,
+        unit: str,
+        step: dict[str, Any],
+        values: list[Any],
+        station: str | None = None,
+        lasts_s: int = 60,
+        **more: Any,
+    ) -> int:
+        """A run that ended now."""
+        ended = self.pass_time() + timedelta(seconds=self.rng.randint(lasts_s, lasts_s + 60))
         self.at = ended
-        began = ended - timedelta(seconds=60)
+        began = ended - timedelta(seconds=lasts_s)
         told = {"started_at": self.text(began), "ended_at": self.text(ended), "outcome": "pass", "measurements": values}
         more = {"run": self.new("r"), **more}
         told |= {name: value for name, value in more.items() if value is not None}

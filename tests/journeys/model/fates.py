@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from tests.journeys.model.order import moment
+
 Event = dict[str, Any]
 NEEDED = {"mes.part.installed": "child", "mes.part.removed": "child", "mes.part.received": "part"}
 
@@ -47,8 +49,8 @@ class Gate:
 
     def _fate(self, station: str, event: Event) -> str | None:
         name, data = (event["source"], event["id"]), event["data"]
-        content = json.dumps([event["type"], data], sort_keys=True)
-        if event["source"] != f"stations/{station}" or NEEDED.get(event["type"], "unit") not in data:
+        content = json.dumps([event["type"], in_utc(data)], sort_keys=True)
+        if not readable(station, event):
             return "rejected"
         if name in self.said:
             return None if self.said[name] == content else "rejected"
@@ -69,9 +71,14 @@ class Gate:
         return child["part"] in self.parts and (not is_made or child["serial"] in self.serials)
 
 
+def readable(station: str, event: Event) -> bool:
+    """Whether a station may say it, and it names what it is about."""
+    return event["source"] == f"stations/{station}" and NEEDED.get(event["type"], "unit") in event["data"]
+
+
 def nature_of(event: Event) -> str:
     """What makes an event itself unique at its station, under whatever id it is told."""
-    data, kind = event["data"], event["type"].split(".")[1]
+    data, kind = in_utc(event["data"]), event["type"].split(".")[1]
     key: list[Any] = [event["type"], event["id"]]
     if kind == "run":
         key = ["run", data["run"]] if "run" in data else ["run", data["unit"], data["step"], data["started_at"]]
@@ -82,4 +89,10 @@ def nature_of(event: Event) -> str:
     return json.dumps([event["source"], key], sort_keys=True)
 
 
+def in_utc(data: Event) -> Event:
+    """The same with its times in one zone: an instant is the same however it is written."""
+    return {name: str(moment(value)) if name in TIMES else value for name, value in data.items()}
+
+
+TIMES = ("at", "started_at", "ended_at")
 NATURAL = ("unit", "step", "run", "at", "parent", "position", "part", "serial", "lot", "maker")
