@@ -5,8 +5,9 @@ from typing import Any
 
 from mes.commands.products import put_product
 from mes.db.session import driver
-from mes.formats.messages import Message, decode
+from mes.formats.messages import FOREIGN, Message, decode
 from mes.formats.product_document import from_document
+from mes.mqtt import topics
 from tests.formats.test_cable_report import report
 from tests.formats.test_ocptv import end as ocptv_end
 from tests.formats.test_ocptv import numbered, start, validator, value
@@ -41,6 +42,10 @@ def power_record(watts: float, at: float, id: str = "htf-1", unit: str = "T1", *
     times = {"start_time_millis": DAY_MS + int(at - 60) * 1000, "end_time_millis": DAY_MS + int(at) * 1000}
     data = record(phase(power=power), dut_id=unit, step="test", **times, **more)
     return foreign("run/openhtf", "com.google.openhtf.record", data, id, at)
+
+
+def test_every_foreign_report_is_listened_to() -> None:
+    assert set(FOREIGN) <= set(topics.FACT_KINDS)
 
 
 async def built(stage: Stage) -> None:
@@ -96,6 +101,8 @@ async def test_the_same_record_under_another_id_is_the_same_run(stage: Stage) ->
 async def test_a_record_of_a_unit_not_yet_known_waits(stage: Stage) -> None:
     (one,) = await stage.send([power_record(150, 200)])
     assert (one.fate, one.reasons[0].code) == ("pending", "unknown_unit")
+    async with stage.database.reading() as connection:
+        assert await (await driver(connection)).fetchval("SELECT kind FROM message") == "run/openhtf"
     await built(stage)
     assert [one.fate for one in await stage.settle_pending()] == ["applied"]
     assert ("T1", "completed") in (await picture(stage.database))["units"]
