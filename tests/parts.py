@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import socket
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -41,3 +42,11 @@ def make_database(postgres: Postgres, template: str = "template1") -> str:
 def drop_database(postgres: Postgres, url: str) -> None:
     """Drop a test's database, whatever is still connected to it."""
     run(execute(postgres, f"DROP DATABASE IF EXISTS {urlsplit(url).path[1:]} WITH (FORCE)"))
+
+
+def any_port() -> int:
+    """A free port that no other run of the tests on this machine is about to take: the system picks it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

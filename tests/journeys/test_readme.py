@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mes.embedded import ports
+from tests import parts
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +27,7 @@ def _example() -> str:
 @pytest.fixture
 def mes_up(tmp_path: Path) -> Iterator[tuple[int, int]]:
     """`mes up` in an empty folder; its ports of REST and MQTT."""
-    rest, mqtt = ports.next_free(18460), ports.next_free(18883)
+    rest, mqtt = parts.any_port(), parts.any_port()
     argv = [sys.executable, "-m", "mes", "up", "--port", str(rest), "--mqtt-port", str(mqtt)]
     log = tmp_path / "up.log"
     with log.open("w") as out:

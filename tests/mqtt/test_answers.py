@@ -172,7 +172,7 @@ async def test_a_refusal_gives_every_reason_at_once(stage: Stage, asker: Any) ->
     assert "grant" not in answer
     assert codes(answer) == ["wrong_station_kind", "predecessor_open", "as_built_incomplete"]
     assert answer["reasons"][1]["facts"] == {"step": "test", "steps": ["build"]}
-    assert "must come first" in answer["reasons"][1]["text"]
+    assert "must pass before" in answer["reasons"][1]["text"]
     assert await entries(stage) == 1
 
 
