@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from mes.embedded import ports
+from tests import parts
 from tests.journeys.teller import Said
 
 ROOT = Path(__file__).parents[2]
@@ -41,12 +42,19 @@ def until(true: Callable[[], bool], what: str, why_not: Callable[[], Any] = lamb
         time.sleep(0.05)
 
 
+def free_port() -> int:
+    """A port that nobody else was given just now."""
+    with socket.socket() as probe:
+        probe.bind((ports.HOST, 0))
+        return int(probe.getsockname()[1])
+
+
 class Plant:
     """Processes on a database and broker, with settings from `MES_*` variables; use it with `with`."""
 
     def __init__(self, database_url: str, broker_url: str, folder: Path, **settings: str) -> None:
         self.folder, self.broker = folder, urlsplit(broker_url)
-        self.port = ports.next_free(18460)
+        self.port = parts.any_port()
         mine = {"MES_DATABASE_URL": database_url, "MES_MQTT_URL": broker_url, "MES_PORT": str(self.port)}
         mine |= {"MES_DATA_DIR": str(folder / "data"), "MES_PENDING_RETRY_S": "0.3"}
         self.environment = os.environ | mine | settings
@@ -135,6 +143,7 @@ class Plant:
         """Wait until REST answers that all is well."""
 
         def ready() -> bool:
+            assert self.processes["serve"].poll() is None, "serve ended"
             with suppress(httpx.TransportError):
                 return httpx.get(f"http://127.0.0.1:{self.port}/readyz").status_code == 200
             return False
