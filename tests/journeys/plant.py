@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -40,13 +39,6 @@ def until(true: Callable[[], bool], what: str, why_not: Callable[[], Any] = lamb
     while not true():
         assert time.monotonic() < end, f"{what}: not within {wait_s} s {why_not()}"
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    """A port that nobody else was given just now."""
-    with socket.socket() as probe:
-        probe.bind((ports.HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 class Plant:
