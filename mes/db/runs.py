@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mes.db.journal import new_id
@@ -13,7 +14,6 @@ from mes.domain.cable import ConnectionVerdict
 from mes.domain.limits import JudgedMeasurement
 from mes.domain.refusals import Reason
 from mes.domain.run import Defect, Judgement
-from mes.formats.canonical import canonical
 
 
 class RunRecord(NamedTuple):
@@ -120,7 +120,8 @@ def _row(one: RunRecord, layout_id: str | None) -> tuple[Any, ...]:
 
 
 def _text(value: Any) -> str:
-    return canonical(value).decode()
+    # Not canonical JSON: that has no whole numbers beyond 2^53, and a station may well have measured one.
+    return msgspec.json.encode(value, order="sorted").decode()
 
 
 async def _layout_ids_of(connection: AsyncConnection, layouts: dict[str, Layout]) -> dict[str, str]:

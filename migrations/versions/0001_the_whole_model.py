@@ -516,7 +516,7 @@ def upgrade() -> None:
         sa.Column("program_version", sa.Text(), nullable=True, comment="Its version."),
         sa.Column("claim", sa.Text(collation="C"), nullable=False, comment="Outcome the station claimed."),
         sa.Column("verdict", sa.Text(collation="C"), nullable=False, comment="Our own judgement."),
-        sa.Column("reasons", sa.Text(), nullable=False, comment="Why, as canonical JSON: [{code, text, facts}]."),
+        sa.Column("reasons", sa.Text(), nullable=False, comment="Why, as JSON: [{code, text, facts}]."),
         sa.Column(
             "layout_id",
             sa.UUID(as_uuid=False),
@@ -533,8 +533,8 @@ def upgrade() -> None:
         sa.Column(
             "verdicts", postgresql.ARRAY(sa.Text()), nullable=True, comment="pass, fail, error or unset per value."
         ),
-        sa.Column("connections", sa.Text(), nullable=True, comment="Connections with our verdicts as canonical JSON."),
-        sa.Column("defects", sa.Text(), nullable=True, comment="Defects as canonical JSON."),
+        sa.Column("connections", sa.Text(), nullable=True, comment="Connections with our verdicts as JSON."),
+        sa.Column("defects", sa.Text(), nullable=True, comment="Defects as JSON."),
         sa.Column(
             "digest",
             sa.Text(collation="C"),
@@ -828,7 +828,7 @@ def upgrade() -> None:
             comment="See the table of moves in mes.domain.nonconformance.",
         ),
         sa.Column("run_id", sa.UUID(as_uuid=False), nullable=True, comment="Run that failed."),
-        sa.Column("reasons", sa.Text(), nullable=False, comment="Why, as canonical JSON."),
+        sa.Column("reasons", sa.Text(), nullable=False, comment="Why, as JSON."),
         sa.Column("opened_key", sa.Text(collation="C"), nullable=False, comment="Key of the entry that opened it."),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False, comment="Effective time of that entry."),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True, comment="Effective time of what closed it."),

@@ -182,3 +182,22 @@ async def test_a_report_from_the_office_that_had_to_wait_is_tried_again(stage: S
     async with stage.database.transaction() as connection:
         await put_product(connection, from_document({**GPU, "part": "NEW-1"}), stage.act())
     assert [one.fate for one in await stage.settle_pending()] == ["applied"]
+
+
+async def test_numbers_at_the_edge_of_what_json_and_doubles_hold_are_kept(stage: Stage) -> None:
+    await stage.release("T1")
+    values = [2**62, -(2**62), 1e308, 5e-324, [2**60, 0.1, None], "text", True]
+    measured = [{"name": f"m{number}", "value": value} for number, value in enumerate(values)]
+    run = stage.message(
+        "run",
+        "ft-1",
+        unit="T1",
+        step="test",
+        started_at="2026-11-02T08:00:00Z",
+        ended_at="2026-11-02T08:01:00Z",
+        outcome="pass",
+        measurements=[*measured, {"name": "power", "value": 2**62, "unit": "W"}],
+    )
+    (settled,) = await stage.send([run])
+    assert settled.fate == "applied"
+    await assert_folded_from_journal(stage.database)
