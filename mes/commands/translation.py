@@ -163,7 +163,7 @@ class Translator:
             data.step,
             station,
             run_id,
-            min(data.started_at, at),
+            at - (data.ended_at - data.started_at),  # a clock that is ahead makes no run shorter
             at,
             data.outcome,
             judgement.verdict,
