@@ -22,7 +22,7 @@ from tests import parts
 from tests.journeys.teller import Said
 
 ROOT = Path(__file__).parents[2]
-WAIT_S = 15.0
+WAIT_S = 30.0
 
 
 def program(name: str) -> str:
@@ -33,12 +33,17 @@ def program(name: str) -> str:
     return found
 
 
-def until(true: Callable[[], bool], what: str, why_not: Callable[[], Any] = lambda: "", wait_s: float = WAIT_S) -> None:
-    """Wait until something is so; fails saying what never was."""
+def comes_true(true: Callable[[], bool], wait_s: float = WAIT_S) -> bool:
+    """Wait until something is so; whether it was in time."""
     end = time.monotonic() + wait_s
-    while not true():
-        assert time.monotonic() < end, f"{what}: not within {wait_s} s {why_not()}"
+    while not (done := true()) and time.monotonic() < end:
         time.sleep(0.05)
+    return done
+
+
+def until(true: Callable[[], bool], what: str, why_not: Callable[[], Any] = lambda: "") -> None:
+    """Wait until something is so; fails saying what never was."""
+    assert comes_true(true), f"{what}: not within {WAIT_S} s {why_not()}"
 
 
 class Plant:

@@ -291,8 +291,9 @@ class Day:
         teller.at = now
 
     def from_the_future(self) -> None:
-        """A station whose clock is hours ahead tests last of all: it counts as of its arrival."""
+        """A unit fails; a station whose clock is hours ahead tests it again: that counts as of its arrival."""
+        step, product = self.step("s-test"), self.parts.inner
+        self.teller.run(self.inner[1], step, self.teller.bad(product))
         now, self.teller.at = self.teller.at, datetime.now(UTC).replace(microsecond=0) + timedelta(hours=3)
-        values = self.rng.choice([self.teller.good, self.teller.bad])(self.parts.inner)
-        self.teller.run(self.inner[1], self.step("s-test"), values)
+        self.teller.run(self.inner[1], step, self.teller.good(product))
         self.teller.at = now
