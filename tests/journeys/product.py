@@ -60,7 +60,7 @@ def catalogue(rng: Random) -> Catalogue:
     ]
     top_bom = [
         {"positions": slots, "part": inner, "retest_from": "t-test"},
-        {"positions": ["PS0"], "part": supply},
+        {"positions": ["SUPPLY"], "part": supply},
         {"positions": ["SCREWS"], "part": screw, "quantity": 4},
     ]
     return Catalogue(
@@ -85,7 +85,7 @@ def inner_route(rng: Random, kinds: dict[str, str], chips: list[str]) -> list[di
 
 def top_route(rng: Random, kinds: dict[str, str], slots: list[str]) -> list[dict[str, Any]]:
     place = {"step": "t-place", "station_kind": kinds["A"], "installs": [*slots, "SCREWS"]}
-    power = {"step": "t-power", "station_kind": kinds["A"], "installs": ["PS0"]}
+    power = {"step": "t-power", "station_kind": kinds["A"], "installs": ["SUPPLY"]}
     test = {"step": "t-test", "station_kind": kinds["T"], "after": ["t-place", "t-power"], "needs": ["x"]}
     final = {"step": "t-final", "station_kind": kinds["F"], "after": ["t-test"]}
     if rng.random() < 0.5:

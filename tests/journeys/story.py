@@ -212,7 +212,7 @@ class Day:
         self.teller.remove(self.inner[0], self.chips[0], self.teller.serial(self.parts.chip))
         top = self.top[1]
         if self.rng.random() < 0.5:
-            self.teller.remove(top, "PS0", self.holds[top]["PS0"])
+            self.teller.remove(top, "SUPPLY", self.holds[top]["SUPPLY"])
 
     def other_content(self) -> None:
         """The same run told twice with different values, and one id used for two messages."""
