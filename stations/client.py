@@ -114,9 +114,10 @@ class Station(Facts):
 
     def status(self, state: str, reason: str | None = None) -> None:
         """Say what the station is doing: idle, running, down, offline."""
-        self._status = (state, _now(), reason)
-        if self._up:
-            self._say_status(*self._status)
+        with self._changed:  # or a connection that comes up just now would say it, too, instead of what was before
+            self._status = (state, _now(), reason)
+            if self._up:
+                self._say_status(*self._status)
 
     def post(self, data: Struct, *, at: datetime | None = None, id: str | None = None) -> str:
         """Say a fact; its topic and type follow from `data`. Returns the message's id.
@@ -235,8 +236,8 @@ class Station(Facts):
             self._up = True
             for posted in self._spool.unsettled():
                 client.publish(posted.topic, posted.payload, qos=1)
+            self._say_status(*self._status)
             self._changed.notify_all()
-        self._say_status(*self._status)
 
     def _on_disconnect(self, client: paho.Client, _u: Any, _flags: Any, code: Any, _p: Any) -> None:
         with self._changed:

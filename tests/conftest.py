@@ -77,7 +77,7 @@ def empty_database_url(postgres: Postgres) -> Iterator[str]:
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
     """A fresh broker for this test alone: Mosquitto where it is installed, else amqtt."""
-    broker = Broker(tmp_path / "broker", exact=False)
+    broker = Broker(tmp_path / "broker", parts.any_port(), exact=False)
     parts.run(broker.start())
     yield broker
     parts.run(broker.stop())

@@ -19,6 +19,7 @@ from mes.embedded.problems import PartError, PortTakenError
 
 DEFAULT_PORT = 1883
 START_S = 30.0
+SETTLE_S = 0.1
 ANSWER_S = 2.0
 MESSAGE_MAX_BYTES = 1024 * 1024
 HEADROOM_BYTES = 64 * 1024
@@ -195,7 +196,7 @@ class Broker:
         deadline = time.monotonic() + START_S
         try:
             while child.alive and time.monotonic() < deadline:
-                if await answers(port) and child.alive:
+                if await answers(port) and await self._stays(child):
                     self._take(child, port)
                     return True
                 await asyncio.sleep(POLL_S)
@@ -205,6 +206,12 @@ class Broker:
         except BaseException:
             await child.stop()
             raise
+
+    @staticmethod
+    async def _stays(child: Child) -> bool:
+        """Whether it is our child that answered: one whose port was snatched meanwhile ends in a moment."""
+        await asyncio.sleep(SETTLE_S)
+        return child.alive
 
     def _take(self, child: Child, port: int) -> None:
         self._port, self._child = port, child
