@@ -197,7 +197,17 @@ def _noted_at_end(turn: Turn, attempt: OpenAttempt, end: End) -> list[Reason]:
     if end.outcome == PASS:
         took_s = (end.at - attempt.started_at).total_seconds() if end.duration_s is None else end.duration_s
         found.extend(reasons_against_counting(turn.progress, turn.route, attempt, took_s))
+        found.extend(_unmeasured(turn, attempt, end))
     return found
+
+
+def _unmeasured(turn: Turn, attempt: OpenAttempt, end: End) -> list[Reason]:
+    """A step that needs values passes by a run that reports them, never by a station's bare word."""
+    step = turn.route.steps.get(attempt.step)
+    if step is None or not step.needs or end.run_id:
+        return []
+    text = f"{step.step} passes by a run that reports {', '.join(step.needs)}, not by the end of a step alone."
+    return [reason("characteristic_missing", text, step=step.step, needs=list(step.needs))]
 
 
 def _moves(turn: Turn, attempt: OpenAttempt, outcome: str) -> bool:

@@ -27,6 +27,7 @@ BLOCKING = frozenset(
         "operator_missing",
         "part_taken_out",
         "conflicting_report",
+        "characteristic_missing",
     }
 )
 """With any of these a pass is recorded but does not pass the step. The other deviations are only noted."""

@@ -201,3 +201,14 @@ async def test_numbers_at_the_edge_of_what_json_and_doubles_hold_are_kept(stage:
     (settled,) = await stage.send([run])
     assert settled.fate == "applied"
     await assert_folded_from_journal(stage.database)
+
+
+async def test_a_step_that_needs_values_does_not_pass_by_a_bare_word(stage: Stage) -> None:
+    await stage.release("T1")
+    word = stage.message("completed", "ft-1", 200, unit="T1", step="test", outcome="pass")
+    settled = await stage.send([*stage.build("T1", 0, "G1", "G2"), word])
+    assert "characteristic_missing" in {why.code for why in settled[-1].reasons}
+    assert ("T1", "in_process") in (await picture(stage.database))["units"]
+    await stage.send([stage.run("T1", "test", 400)])
+    assert ("T1", "completed") in (await picture(stage.database))["units"]
+    await assert_folded_from_journal(stage.database)
