@@ -17,10 +17,11 @@ from tests import parts
 ROOT = Path(__file__).parents[2]
 
 
-def _example() -> str:
+def _block(name: str) -> str:
+    """What stands in the README between marks of this name."""
     text = (ROOT / "README.md").read_text()
-    found = re.search(r"<!-- example -->\n```sh\n(.*?)```\n<!-- /example -->", text, re.S)
-    assert found, "the README has no example between its marks"
+    found = re.search(rf"<!-- {name} -->\n```\w+\n(.*?)```\n<!-- /{name} -->", text, re.S)
+    assert found, f"the README has no block between the marks {name}"
     return found.group(1)
 
 
@@ -46,12 +47,12 @@ def mes_up(tmp_path: Path) -> Iterator[tuple[int, int]]:
         assert process.wait(30) == 0, log.read_text()
 
 
-def test_the_shell_example_takes_two_cables_through_their_route(tmp_path: Path, mes_up: tuple[int, int]) -> None:
+def test_the_examples_take_two_cables_through_their_route(tmp_path: Path, mes_up: tuple[int, int]) -> None:
     for program in ("mosquitto_pub", "curl"):
         if not shutil.which(program):
             pytest.skip(f"{program} is not installed")
     rest, mqtt = mes_up
-    script = _example().replace("8460", str(rest)).replace("mosquitto_pub", f"mosquitto_pub -p {mqtt}")
+    script = _block("example").replace("8460", str(rest)).replace("mosquitto_pub", f"mosquitto_pub -p {mqtt}")
     # Two seconds instead of one before looking: the machine may be busy with other tests.
     script = "set -e\n" + script.replace("sleep 1", "sleep 3")
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60)
@@ -59,3 +60,11 @@ def test_the_shell_example_takes_two_cables_through_their_route(tmp_path: Path, 
     first, failures = [line for line in done.stdout.splitlines() if line][-2:]
     assert '"state":"completed"' in first
     assert "B2 and B3 are swapped: A2 reaches B3, A3 reaches B2." in failures
+
+    station = _block("station").replace("1883", str(mqtt))
+    said = subprocess.run([sys.executable, "-c", station], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert said.returncode == 0, said.stderr
+    assert "fate='applied'" in said.stdout
+    lookup = script[: script.index("rest PUT")] + "rest GET /units/C4-0002"
+    done = subprocess.run(["bash", "-c", lookup], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert '"state":"completed"' in done.stdout
