@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
+import pytest
 
+from mes.embedded.broker import Broker
 from mes.embedded.postgres import Postgres
 
 T = TypeVar("T")
@@ -50,3 +52,9 @@ def any_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def needs_mosquitto(broker: Broker) -> None:
+    """Skip what amqtt can not do: redeliver what was not acknowledged, or speak MQTT 5."""
+    if broker.kind != "mosquitto":
+        pytest.skip("mosquitto is not installed, and amqtt can not do this")

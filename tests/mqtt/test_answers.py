@@ -29,6 +29,7 @@ from mes.mqtt.answers import answer_topic
 from mes.mqtt.bridge import Bridge
 from tests.embedded.programs import wait_until
 from tests.mqtt.floor import V311, send
+from tests.parts import needs_mosquitto
 from tests.stage import GPU, START, TRAY, Stage
 from tests.stored_floor import assert_folded_from_journal
 
@@ -291,8 +292,7 @@ async def test_asks_outlive_the_process_that_answers(stage: Stage, asker: Any, a
 async def test_asks_survive_a_database_that_goes_away(
     stage: Stage, asker: Any, database_url: str, broker: Broker
 ) -> None:
-    if broker.kind == "amqtt":
-        pytest.skip("mosquitto is not installed, and amqtt can not do this")
+    needs_mosquitto(broker)
     serials = [f"T{number}" for number in range(40)]
     await stage.release(*serials)
     station = await asker("as-1")
@@ -320,8 +320,7 @@ async def cut_connections(database_url: str) -> None:
 
 
 async def test_mqtt_5_says_where_the_answer_goes(stage: Stage, asker: Any, broker: Broker) -> None:
-    if broker.kind == "amqtt":
-        pytest.skip("mosquitto is not installed, and amqtt can not do this")
+    needs_mosquitto(broker)
     await stage.release("T1")
     station = await asker("as-1")
     properties = Properties(PacketTypes.PUBLISH)

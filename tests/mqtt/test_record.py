@@ -16,6 +16,7 @@ from mes.formats.messages import TYPES, Message, PartReceived, encode_event
 from mes.mqtt import consumer, topics
 from mes.mqtt.bridge import Bridge
 from tests.mqtt.floor import NOW, V311, receipts, send
+from tests.parts import needs_mosquitto
 from tests.stage import Stage
 
 
@@ -71,8 +72,7 @@ async def test_a_tray_is_built_over_the_wire(stage: Stage, broker: Broker, inges
 async def test_a_database_that_goes_away_loses_nothing(
     stage: Stage, broker: Broker, ingest: Bridge, database_url: str
 ) -> None:
-    if broker.kind == "amqtt":
-        pytest.skip("mosquitto is not installed, and amqtt can not do this")
+    needs_mosquitto(broker)
     ids = [f"r{number}" for number in range(600)]
     wire = [
         encode_event("mes.part.received", "stations/as-1", id, NOW, PartReceived("GPU-1", NOW, serial=f"GX-{id}"))
