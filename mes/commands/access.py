@@ -4,6 +4,7 @@ A token reads `mes_<id>_<secret>`. Only a hash of its secret is stored, so it is
 bits, for which a plain SHA-256 is enough. Passwords are people's, so they get Argon2.
 """
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -23,6 +24,8 @@ from mes.domain.refusals import refuse
 
 ROLES = ("viewer", "operator", "supervisor", "quality", "erp", "auditor", "admin", "station")
 STATION = "station"
+PEOPLE = frozenset(ROLES) - {STATION}
+"""The roles that a person can have; each of them may read everything but the journal."""
 _PASSWORDS = PasswordHash.recommended()
 
 
@@ -82,10 +85,13 @@ async def revoke_token(connection: AsyncConnection, token_id: str, *, at: dateti
 async def add_account(
     connection: AsyncConnection, name: str, password: str, roles: Collection[str], *, at: datetime
 ) -> bool:
-    """Make an account, or give an existing one this password and these roles. True if it is new."""
+    """Make an account, or give an existing one this password and these roles, ending its logins. True if it is new."""
     for role in roles:
         _check_role(role)
-    table = tables.account
+    table, login = tables.account, tables.login
+    await connection.execute(
+        update(login).where(login.c.account == name, login.c.closed_at.is_(None)).values(closed_at=at)
+    )
     values = {"password_hash": _PASSWORDS.hash(password), "roles": sorted(roles), "disabled_at": None}
     statement = (
         postgresql.insert(table)
@@ -101,7 +107,9 @@ async def check_password(connection: AsyncConnection, name: str, password: str) 
     table = tables.account
     found = select(table.c.password_hash, table.c.roles).where(table.c.name == name, table.c.disabled_at.is_(None))
     row = (await connection.execute(found)).one_or_none()
-    if not _PASSWORDS.verify(password, row.password_hash if row else _nobodys_hash()) or row is None:
+    kept = row.password_hash if row else _nobodys_hash()
+    # Made to be slow, so not on the loop.
+    if not await asyncio.to_thread(_PASSWORDS.verify, password, kept) or row is None:
         return None
     return Caller(name, frozenset(row.roles))
 

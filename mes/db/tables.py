@@ -500,3 +500,15 @@ account = Table(
     Column("disabled_at", MOMENT, comment="Since when it is closed."),
     comment="People who log in.",
 )
+
+login = Table(
+    "login",
+    metadata,
+    Column("digest", KEY, primary_key=True, comment="SHA-256 of the browser's secret, hex; it is never stored."),
+    Column("account", KEY, ForeignKey("account.name"), nullable=False, comment="Who logged in."),
+    Column("opened_at", MOMENT, nullable=False, comment="When the password was given."),
+    Column("seen_at", MOMENT, nullable=False, comment="When it was last used, to some minutes."),
+    Column("closed_at", MOMENT, comment="When it was closed; null: open, unless too old or unused for too long."),
+    Index("ix_login_account", "account"),
+    comment="Logins of people: one per browser.",
+)

@@ -58,6 +58,30 @@ def upgrade() -> None:
         comment="People who log in.",
     )
     op.create_table(
+        "login",
+        sa.Column(
+            "digest",
+            sa.Text(collation="C"),
+            nullable=False,
+            comment="SHA-256 of the browser's secret, hex; it is never stored.",
+        ),
+        sa.Column("account", sa.Text(collation="C"), nullable=False, comment="Who logged in."),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False, comment="When the password was given."),
+        sa.Column(
+            "seen_at", sa.DateTime(timezone=True), nullable=False, comment="When it was last used, to some minutes."
+        ),
+        sa.Column(
+            "closed_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="When it was closed; null: open, unless too old or unused for too long.",
+        ),
+        sa.ForeignKeyConstraint(["account"], ["account.name"], name=op.f("fk_login_account")),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_login")),
+        comment="Logins of people: one per browser.",
+    )
+    op.create_index("ix_login_account", "login", ["account"], unique=False)
+    op.create_table(
         "attempt",
         sa.Column("unit_id", sa.UUID(as_uuid=False), nullable=False, comment="Unit."),
         sa.Column("step", sa.Text(collation="C"), nullable=False, comment="Step of its route, as the station said."),
@@ -921,6 +945,8 @@ def downgrade() -> None:
     op.drop_table("hold")
     op.drop_index("ix_attempt_station", table_name="attempt")
     op.drop_table("attempt")
+    op.drop_index("ix_login_account", table_name="login")
+    op.drop_table("login")
     op.drop_table("account")
 
     op.execute("DROP FUNCTION mes_append_only")
