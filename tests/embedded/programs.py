@@ -28,6 +28,7 @@ for number in (signal.SIGTERM, signal.SIGINT): signal.signal(number, heard)
 Path(said).touch()
 time.sleep(600)
 """
+HEARS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 COUNTER = [sys.executable, "-c", COUNT]
 """Writes each signal that it hears (or the name it was given) into a file; the file is there once it listens."""
 
@@ -49,9 +50,12 @@ def process(pid: int) -> Process:
 
 @contextmanager
 def running(source: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A Python program in a session of its own, as a terminal's job is; killed at the end if it still runs."""
+    """A Python program in a session of its own, as a terminal's job is; killed at the end if it still runs.
+
+    It hears Ctrl-C also where the tests themselves run in the background of a shell, which makes all they start deaf.
+    """
     program = subprocess.Popen(
-        [sys.executable, "-c", source, *arguments],
+        [sys.executable, "-c", HEARS_CTRL_C + source, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

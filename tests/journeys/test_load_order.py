@@ -18,7 +18,7 @@ from mes.db.session import Database, driver
 from mes.embedded.postgres import Postgres
 from mes.formats.messages import Message, decode
 from tests import parts
-from tests.journeys.plant import Plant
+from tests.journeys.plant import Plant, program
 from tests.mqtt.floor import send
 from tests.stage import TYPES, Stage
 from tests.stored_floor import assert_folded_from_journal, picture
@@ -32,6 +32,7 @@ WAIT_S = 240.0
 async def test_load_in_random_order_ends_as_in_order(
     postgres: Postgres, migrated: str, broker_url: str, tmp_path: Path
 ) -> None:
+    program("mosquitto_sub")
     rng = Random(MESSAGES)
     serials = [f"T{number}" for number in range(max(MESSAGES // PER_UNIT, 2))]
     messages = list(day(serials, MESSAGES, rng))
@@ -55,12 +56,14 @@ async def floor(postgres: Postgres, migrated: str, serials: list[str]) -> AsyncI
     """A database of its own with the units released."""
     url = await asyncio.to_thread(parts.make_database, postgres, migrated)
     database = Database(url)
-    stage = Stage(database)
-    await stage.set_up()
-    await stage.release(*serials)
-    yield database
-    await database.close()
-    await asyncio.to_thread(parts.drop_database, postgres, url)
+    try:
+        stage = Stage(database)
+        await stage.set_up()
+        await stage.release(*serials)
+        yield database
+    finally:
+        await database.close()
+        await asyncio.to_thread(parts.drop_database, postgres, url)
 
 
 async def live_through(plant: Plant, database: Database, broker_url: str, messages: list[Message]) -> None:
