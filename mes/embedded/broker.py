@@ -15,16 +15,13 @@ from pathlib import Path
 
 from mes.embedded import folder, ports
 from mes.embedded.child import POLL_S, Child, Process
+from mes.embedded.mosquitto import MESSAGE_MAX_BYTES, keeping
 from mes.embedded.problems import PartError, PortTakenError
 
 DEFAULT_PORT = 1883
 START_S = 30.0
 SETTLE_S = 0.1
 ANSWER_S = 2.0
-MESSAGE_MAX_BYTES = 1024 * 1024
-HEADROOM_BYTES = 64 * 1024
-"""Mosquitto acknowledges a message beyond its limit and drops it silently; so its limit lies above ours, and the MES
-itself rejects what is too large, visibly."""
 
 # A clean-session CONNECT of MQTT 3.1.1 with client id `mes-probe`, the CONNACK that welcomes it, and a DISCONNECT.
 CONNECT = b"\x10\x15\x00\x04MQTT\x04\x02\x00\x0a\x00\x09mes-probe"
@@ -42,14 +39,8 @@ def configuration(port: int, persistence: Path, message_max_bytes: int) -> str:
     lines = [
         f"listener {port} {ports.HOST}",
         "allow_anonymous true",
-        "persistence true",
         f"persistence_location {persistence}/",
-        "autosave_interval 5",
-        "max_queued_messages 0",
-        "max_queued_bytes 0",
-        "max_inflight_messages 0",
-        f"message_size_limit {message_max_bytes + HEADROOM_BYTES}",
-        "set_tcp_nodelay true",
+        *(line.text for line in keeping(message_max_bytes)),
         "sys_interval 0",
         "log_dest stderr",
         "log_type error",

@@ -670,6 +670,12 @@ def upgrade() -> None:
         sa.Column(
             "clock_skew_s", sa.Double(), nullable=True, comment="Its clock minus ours at its newest message; seconds."
         ),
+        sa.Column(
+            "broker_password",
+            sa.Text(),
+            nullable=True,
+            comment="Hash of its secret as brokers keep passwords; null: it has none yet.",
+        ),
         sa.ForeignKeyConstraint(["line_id"], ["line.id"], name=op.f("fk_station_line_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_station")),
         sa.UniqueConstraint("site", "name", name=op.f("uq_station_site_name")),
