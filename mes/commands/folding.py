@@ -42,6 +42,7 @@ class Refolded(NamedTuple):
     unit: UnitId
     move: Move
     attempts: int
+    nonconformances: tuple[Nonconformance, ...] = ()
 
 
 @dataclass(slots=True)
@@ -196,7 +197,9 @@ class Folding:
             self.folded.deviations[entry.key].extend(history.deviations.get(entry.key, ()))
             self.folded.moves[entry.key, unit.id] = move
         unit.progress = history.progress
-        self.folded.refolded.append(Refolded(unit.id, move, len(history.attempts)))
+        self.folded.refolded.append(
+            Refolded(unit.id, move, len(history.attempts), tuple(history.nonconformances.values()))
+        )
         await replace_attempts(self.connection, unit.id, history.attempts)
         self.folded.opened.extend((unit.id, one) for one in history.nonconformances.values())
         await reopen_others(

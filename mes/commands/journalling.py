@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from mes.commands.folding import Folded, Folding, Refolded
 from mes.db.entries import TYPES, entry_data
 from mes.db.inbox import Body
-from mes.db.journal import Event, Subject, Written, compose, load_heads, save_heads, write
+from mes.db.journal import Event, Subject, Written, compose, load_heads, moment, save_heads, write
 from mes.db.orders import follow_units
 from mes.domain.facts import Entry, RunReported
 from mes.domain.refusals import Reason
@@ -82,6 +82,8 @@ class Recorder:
         if one.deviations:
             data["deviations"] = list(dict.fromkeys(reason.code for reason in one.deviations))
         data |= _moves(entry, one.subjects, folded)
+        if settled := [_uuid(settlement.id) for settlement in folded.settled if settlement.by == entry.key]:
+            data["settled"] = settled
         self.events.append(Event(TYPES[type(entry.what)], one.subjects, data, entry.at))
 
     def _consequences(self, folding: Folding, folded: Folded) -> None:
@@ -108,6 +110,10 @@ class Recorder:
             "digest": digest,
             "trace_id": trace_id(again.unit),
         }
+        if again.nonconformances:
+            data["nonconformances"] = {
+                _uuid(one.id): moment(one.closed_by.at) if one.closed_by else None for one in again.nonconformances
+            }
         return Event("mes.unit.refolded", [unit.subject], data)
 
     async def _orders(self, folding: Folding, folded: Folded) -> list[Event]:

@@ -20,12 +20,14 @@ from mes.domain.cable import SeenConnection
 from mes.domain.facts import Entry
 from mes.domain.limits import Measurement
 from mes.domain.refusals import Reason, reason
-from mes.domain.run import Criteria, Defect, Report, judge
+from mes.domain.run import Criteria, Defect, Judgement, Report, judge
 from mes.formats import messages as wire
 from mes.formats.messages import Message
 
 SKEW_MAX_S = 5.0
 """A station whose event lies further ahead of us than this is told so."""
+FAILED_SHOWN_MAX = 20
+"""Most failed values of a run that its journal entry names; all of them are in the run."""
 
 _NO_CRITERIA = Criteria(None)
 
@@ -98,6 +100,8 @@ class Translator:
     def translate(self, message: Message, received_at: datetime) -> Translation:
         """The message as the record takes it; raises `Waiting` where something it names is not known yet."""
         made = self._translated(message, effective(message, received_at), received_at)
+        if message.traceparent:
+            made.data["traceparent"] = message.traceparent
         ahead_s = (said_at(message) - received_at).total_seconds()
         if ahead_s > SKEW_MAX_S:
             text = f"The event lies {ahead_s:.0f} s ahead of the MES's clock; it is recorded as of its arrival."
@@ -194,6 +198,7 @@ class Translator:
         made = Translation(message, self._entry(message, at, what), (_subject(unit),), run=record)
         made.deviations.extend(judgement.deviations)
         made.data |= {"digest": digest, "reasons": [one.code for one in judgement.reasons]}
+        made.data |= {"values": len(judgement.measured)} | _failures(judgement)
         if isinstance(data, wire.ForeignRunReported) and data.notes:
             made.data["notes"] = data.notes
         return made
@@ -281,6 +286,14 @@ class Translator:
         if data.date_code:
             made.data["date_code"] = data.date_code
         return made
+
+
+def _failures(judgement: Judgement) -> dict[str, Any]:
+    """The names of the values that failed, the first few of them, as the journal says them."""
+    if judgement.verdict == facts.PASS:
+        return {}
+    failed = [one.name for one in judgement.measured if one.verdict == facts.FAIL]
+    return {"failed": failed[:FAILED_SHOWN_MAX]} if failed else {}
 
 
 def _subject(unit: NamedUnit) -> Subject:
