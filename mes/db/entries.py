@@ -26,6 +26,8 @@ TYPES: dict[type, str] = {
     facts.PartInstalled: "mes.part.installed",
     facts.StepCompleted: "mes.unit.step.completed",
     facts.RunReported: "mes.run.judged",
+    facts.RunRecorded: "mes.run.extended",
+    facts.RunInterrupted: "mes.run.interrupted",
     facts.Disposed: "mes.nonconformance.disposed",
     facts.UnitPacked: "mes.unit.packed",
     facts.UnitShipped: "mes.unit.shipped",

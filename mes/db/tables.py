@@ -350,6 +350,56 @@ sample_chunk = Table(
     comment="Telemetry: a stretch of one channel with its extremes.",
 )
 
+recording = Table(
+    "recording",
+    metadata,
+    Column("id", ID, primary_key=True, comment="Internal id; that of its run, too."),
+    _site(),
+    Column("station", KEY, nullable=False, comment="Station."),
+    Column("run", KEY, nullable=False, comment="The station's own name for the run."),
+    Column("unit_id", ID, nullable=False, comment="Unit."),
+    Column("step", KEY, nullable=False, comment="Step, as the station said."),
+    Column("purpose", KEY, nullable=False, comment="production, golden, gauge or engineering."),
+    Column("operator", Integer, comment="Number of the operator; see operator."),
+    Column("fixture", Text, comment="Fixture used."),
+    Column("lines", Integer, nullable=False, server_default="0", comment="Lines known of it."),
+    Column("began_at", MOMENT, comment="Time of its earliest line, as the program said."),
+    Column("last_at", MOMENT, comment="Time of its latest line, as the program said."),
+    Column("started_at", MOMENT, comment="Effective start; null: its start did not come yet."),
+    Column("ended_at", MOMENT, comment="Effective end; null: it goes on, or its end never came."),
+    Column("claim", KEY, comment="Outcome its end claims; null: no end yet."),
+    Column("verdict", KEY, comment="Our own judgement; null: no end yet."),
+    Column("interrupted_at", MOMENT, comment="Since when its end is not waited for; null: it is, or it came."),
+    Column("heard_at", MOMENT, nullable=False, comment="When lines of it last came."),
+    UniqueConstraint("site", "station", "run", "unit_id", "step"),
+    Index("ix_recording_unit_id", "unit_id"),
+    Index("ix_recording_open", "heard_at", postgresql_where=text("ended_at IS NULL AND interrupted_at IS NULL")),
+    comment="Runs that a program tells of line by line while they go on.",
+)
+
+recording_line = Table(
+    "recording_line",
+    metadata,
+    Column("recording_id", ID, primary_key=True, comment="Recording."),
+    Column("number", Integer, primary_key=True, comment="The line's sequence number."),
+    Column("digest", LargeBinary, primary_key=True, comment="First 8 bytes of the SHA-256 of the line."),
+    Column("artifact", KEY, nullable=False, comment="What the line tells; empty: it breaks the schema."),
+    Column("at", MOMENT, comment="The line's time, as the program said."),
+    Column("received_at", MOMENT, nullable=False, comment="When it first arrived."),
+    Column("line", Text, nullable=False, comment="The line as JSON."),
+    comment="Every distinct line of a recording: append-only, so that what it tells depends on no order of arrival.",
+)
+
+in_hand = Table(
+    "in_hand",
+    metadata,
+    Column("client_id", KEY, primary_key=True, comment="Ingest process, by its fixed name at the broker."),
+    Column("messages", Integer, nullable=False, comment="Redelivered messages it has in hand."),
+    Column("digest", LargeBinary, comment="SHA-256 of the one it has in hand alone; null: several."),
+    Column("deaths", Integer, nullable=False, comment="How often a process ended with that one alone in hand."),
+    comment="What an ingest process that follows a dead one works on: finds the message that ends processes.",
+)
+
 hold = Table(
     "hold",
     metadata,

@@ -13,6 +13,7 @@ from mes.domain.facts import (
     PASS,
     PRODUCTION,
     SKIPPED,
+    RunInterrupted,
     RunReported,
     Station,
     StepCompleted,
@@ -60,6 +61,14 @@ def reported(turn: Turn, what: RunReported) -> None:
         return
     took_s = (what.ended_at - what.started_at).total_seconds()
     _end(turn, what, attempt, End(what.verdict, what.claim, what.ended_at, what.started_at, took_s, what.run_id))
+
+
+def interrupted(turn: Turn, what: RunInterrupted) -> None:
+    """The run's end is not waited for any longer; it may still come."""
+    for attempt in turn.progress.in_progress(what.step):
+        if (attempt.station, attempt.run) == (what.station.name, what.run):
+            _interrupt(turn, attempt, turn.key.at)
+            turn.settle()
 
 
 def reconsider(turn: Turn) -> None:
@@ -124,15 +133,16 @@ def _against(turn: Turn, step: str, station: Station, at: datetime) -> list[Reas
 def _interrupt_older(turn: Turn, step: str, started_at: datetime) -> None:
     """No end came of those: they are interrupted. Of one with a run name the end may still come."""
     for attempt in turn.progress.in_progress(step):
-        if attempt.started_at > started_at:
-            continue
-        if attempt.run:
-            attempt.interrupted = True
-        else:
-            turn.progress.open.remove(attempt)
-        turn.attempts.append(
-            _as_recorded(attempt)._replace(outcome=INTERRUPTED, ended_at=started_at, closed_by=turn.key)
-        )
+        if attempt.started_at <= started_at:
+            _interrupt(turn, attempt, started_at)
+
+
+def _interrupt(turn: Turn, attempt: OpenAttempt, at: datetime) -> None:
+    if attempt.run:
+        attempt.interrupted = True
+    else:
+        turn.progress.open.remove(attempt)
+    turn.attempts.append(_as_recorded(attempt)._replace(outcome=INTERRUPTED, ended_at=at, closed_by=turn.key))
 
 
 def _ended_attempt(turn: Turn, what: StepCompleted | RunReported) -> OpenAttempt | None:

@@ -5,7 +5,7 @@ same set, ordered by `Entry.key`. Units and lots are referred to by their intern
 database): a fact gets here only after its serials were resolved.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, TypeAlias
@@ -110,6 +110,38 @@ class RunReported(NamedTuple):
     operator: str | None = None
 
 
+class RunRecorded(NamedTuple):
+    """What one message of a stream made of the run that it tells of while the run goes on.
+
+    `lines` counts what is known of the run: of several about one `run_id` the one with most lines is the newest, and
+    the only one that counts. Times, claim and verdict are None as long as the lines don't tell them.
+    """
+
+    unit: UnitId
+    step: str
+    station: Station
+    run: str
+    run_id: str
+    lines: int
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    claim: str | None = None
+    verdict: str | None = None
+    purpose: str = PRODUCTION
+    operator: str | None = None
+
+
+class RunInterrupted(NamedTuple):
+    """Decision: the end of a run that was being recorded is not waited for any longer; more than `lines` refute it."""
+
+    unit: UnitId
+    step: str
+    station: Station
+    run: str
+    run_id: str
+    lines: int
+
+
 class SamplesTaken(NamedTuple):
     """Telemetry of a step in progress was stored; it changes nothing but proves that the step ran."""
 
@@ -170,6 +202,8 @@ What: TypeAlias = (
     | PartInstalled
     | StepCompleted
     | RunReported
+    | RunRecorded
+    | RunInterrupted
     | Disposed
     | UnitPacked
     | UnitShipped
@@ -189,6 +223,8 @@ _RANKS: dict[type, int] = {
             PartInstalled,
             StepCompleted,
             RunReported,
+            RunRecorded,
+            RunInterrupted,
             Disposed,
             UnitPacked,
             UnitShipped,
@@ -229,8 +265,50 @@ def entry(at: datetime, source: str, id: str, what: What) -> Entry:
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
-    """Entries in the order of the floor, each (source, id) once."""
+    """Entries in the order of the floor, each (source, id) once; of a run that was recorded what its lines tell."""
     once: dict[tuple[str, str], Entry] = {}
-    for one in sorted(entries, key=lambda one: one.key):
+    for one in sorted(_as_told(entries), key=lambda one: one.key):
         once.setdefault((one.key.source, one.key.id), one)
     return list(once.values())
+
+
+def told_of_run(newest: Entry, interruption: Entry | None = None) -> list[Entry]:
+    """What a recording comes to on the floor: a start, and an end or an interruption that nothing refuted.
+
+    Their names are the run's own: they don't depend on the messages by which it became known.
+    """
+    what = newest.what
+    assert isinstance(what, RunRecorded)
+    name, source, told = f"{what.step}/{what.run}", newest.key.source, []
+    about = (what.unit, what.step, what.station)
+    if what.started_at and what.purpose == PRODUCTION:
+        start = StepStarted(*about, what.run, what.operator)
+        told.append(entry(what.started_at, source, f"{name}/started", start))
+    if what.started_at and what.ended_at and what.claim and what.verdict:
+        result = (what.run_id, what.started_at, what.ended_at, what.claim, what.verdict)
+        end = RunReported(*about, *result, what.run, what.purpose, what.operator)
+        told.append(entry(what.ended_at, source, f"{name}/ended", end))
+    elif interruption and interruption.what.lines >= what.lines:  # type: ignore[union-attr]
+        told.append(interruption)
+    return told
+
+
+def _as_told(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Entries with the newest word on each recorded run in place of all that was said of it."""
+    newest: dict[str, Entry] = {}
+    interruptions: dict[str, Entry] = {}
+    for one in entries:
+        what = one.what
+        if isinstance(what, RunRecorded):
+            known = newest.get(what.run_id)
+            if known is None or known.what.lines < what.lines:  # type: ignore[union-attr]
+                newest[what.run_id] = one
+        elif isinstance(what, RunInterrupted):
+            known = interruptions.get(what.run_id)
+            if known is None or known.what.lines < what.lines:  # type: ignore[union-attr]
+                interruptions[what.run_id] = one
+        else:
+            yield one
+    for run_id, recorded in newest.items():
+        yield from told_of_run(recorded, interruptions.pop(run_id, None))
+    yield from interruptions.values()

@@ -572,6 +572,114 @@ def upgrade() -> None:
     op.create_index("ix_run_station", "run", ["station", "run"], unique=False)
     op.create_index("ix_run_unit_id", "run", ["unit_id"], unique=False)
     op.create_table(
+        "recording",
+        sa.Column("id", sa.UUID(as_uuid=False), nullable=False, comment="Internal id; that of its run, too."),
+        sa.Column(
+            "site",
+            sa.Text(collation="C"),
+            server_default=sa.text("coalesce(nullif(current_setting('mes.site', true), ''), 'main')"),
+            nullable=False,
+            comment="Site that this row belongs to.",
+        ),
+        sa.Column("station", sa.Text(collation="C"), nullable=False, comment="Station."),
+        sa.Column("run", sa.Text(collation="C"), nullable=False, comment="The station's own name for the run."),
+        sa.Column("unit_id", sa.UUID(as_uuid=False), nullable=False, comment="Unit."),
+        sa.Column("step", sa.Text(collation="C"), nullable=False, comment="Step, as the station said."),
+        sa.Column(
+            "purpose", sa.Text(collation="C"), nullable=False, comment="production, golden, gauge or engineering."
+        ),
+        sa.Column("operator", sa.Integer(), nullable=True, comment="Number of the operator; see operator."),
+        sa.Column("fixture", sa.Text(), nullable=True, comment="Fixture used."),
+        sa.Column("lines", sa.Integer(), server_default="0", nullable=False, comment="Lines known of it."),
+        sa.Column(
+            "began_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="Time of its earliest line, as the program said.",
+        ),
+        sa.Column(
+            "last_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="Time of its latest line, as the program said.",
+        ),
+        sa.Column(
+            "started_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="Effective start; null: its start did not come yet.",
+        ),
+        sa.Column(
+            "ended_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="Effective end; null: it goes on, or its end never came.",
+        ),
+        sa.Column("claim", sa.Text(collation="C"), nullable=True, comment="Outcome its end claims; null: no end yet."),
+        sa.Column("verdict", sa.Text(collation="C"), nullable=True, comment="Our own judgement; null: no end yet."),
+        sa.Column(
+            "interrupted_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="Since when its end is not waited for; null: it is, or it came.",
+        ),
+        sa.Column("heard_at", sa.DateTime(timezone=True), nullable=False, comment="When lines of it last came."),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_recording")),
+        sa.UniqueConstraint(
+            "site", "station", "run", "unit_id", "step", name=op.f("uq_recording_site_station_run_unit_id_step")
+        ),
+        comment="Runs that a program tells of line by line while they go on.",
+    )
+    op.create_index("ix_recording_unit_id", "recording", ["unit_id"], unique=False)
+    op.create_index(
+        "ix_recording_open",
+        "recording",
+        ["heard_at"],
+        unique=False,
+        postgresql_where=sa.text("ended_at IS NULL AND interrupted_at IS NULL"),
+    )
+    op.create_table(
+        "recording_line",
+        sa.Column("recording_id", sa.UUID(as_uuid=False), nullable=False, comment="Recording."),
+        sa.Column("number", sa.Integer(), nullable=False, comment="The line's sequence number."),
+        sa.Column("digest", sa.LargeBinary(), nullable=False, comment="First 8 bytes of the SHA-256 of the line."),
+        sa.Column(
+            "artifact",
+            sa.Text(collation="C"),
+            nullable=False,
+            comment="What the line tells; empty: it breaks the schema.",
+        ),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=True, comment="The line's time, as the program said."),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False, comment="When it first arrived."),
+        sa.Column("line", sa.Text(), nullable=False, comment="The line as JSON."),
+        sa.PrimaryKeyConstraint("recording_id", "number", "digest", name=op.f("pk_recording_line")),
+        comment="Every distinct line of a recording: append-only, so that what it tells depends on no order of arrival.",
+    )
+    op.create_table(
+        "in_hand",
+        sa.Column(
+            "client_id",
+            sa.Text(collation="C"),
+            nullable=False,
+            comment="Ingest process, by its fixed name at the broker.",
+        ),
+        sa.Column("messages", sa.Integer(), nullable=False, comment="Redelivered messages it has in hand."),
+        sa.Column(
+            "digest",
+            sa.LargeBinary(),
+            nullable=True,
+            comment="SHA-256 of the one it has in hand alone; null: several.",
+        ),
+        sa.Column(
+            "deaths",
+            sa.Integer(),
+            nullable=False,
+            comment="How often a process ended with that one alone in hand.",
+        ),
+        sa.PrimaryKeyConstraint("client_id", name=op.f("pk_in_hand")),
+        comment="What an ingest process that follows a dead one works on: finds the message that ends processes.",
+    )
+    op.create_table(
         "sample_chunk",
         sa.Column(
             "id",
@@ -918,6 +1026,15 @@ def downgrade() -> None:
     op.drop_table("work_order")
     op.drop_table("station")
     op.drop_table("token")
+    op.drop_table("in_hand")
+    op.drop_table("recording_line")
+    op.drop_index(
+        "ix_recording_open",
+        table_name="recording",
+        postgresql_where=sa.text("ended_at IS NULL AND interrupted_at IS NULL"),
+    )
+    op.drop_index("ix_recording_unit_id", table_name="recording")
+    op.drop_table("recording")
     op.drop_index("ix_sample_chunk_unit_id", table_name="sample_chunk")
     op.drop_table("sample_chunk")
     op.drop_index("ix_run_unit_id", table_name="run")

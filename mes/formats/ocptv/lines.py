@@ -66,6 +66,12 @@ def read_line(given: Any) -> Line | str | None:
 
     What can't be placed in a run at all, because it has no sequence number, is told as a text.
     """
+    placed = place(given)
+    return line_of(placed) if isinstance(placed, dict) else placed
+
+
+def place(given: Any) -> dict[str, Any] | str | None:
+    """A line's object, given as such or as text, if it has a place in a run; else as `read_line` has it."""
     value = _decoded(given) if isinstance(given, str) else given
     if value is None and isinstance(given, str):
         return None if not given.lstrip().startswith("{") else "it is not JSON"
@@ -74,7 +80,12 @@ def read_line(given: Any) -> Line | str | None:
     number = value.get("sequenceNumber")
     if type(number) is not int or not 0 <= number <= SEQUENCE_MAX:
         return f"its sequenceNumber is {show(number)}; it must be a whole number from 0 on"
-    at = moment(value.get("timestamp"))
+    return value
+
+
+def line_of(value: dict[str, Any]) -> Line:
+    """The line that an object is which has a place in a run."""
+    number, at = value["sequenceNumber"], moment(value.get("timestamp"))
     kinds = [kind for kind in (SCHEMA, RUN, STEP) if kind in value]
     if len(kinds) != 1:
         return _broken(number, at, f"it has {len(kinds)} of {SCHEMA}, {RUN} and {STEP}; a line has one")
@@ -96,7 +107,8 @@ def _decoded(text: str) -> Any:
     if start < 0 or len(text) > TEXT_MAX:
         return None
     try:
-        return msgspec.json.decode(text[start:])
+        # NUL is no character that a record can hold.
+        return msgspec.json.decode(text[start:].replace("\\u0000", "\\ufffd"))
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
 

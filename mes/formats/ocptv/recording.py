@@ -1,12 +1,15 @@
 """Gathering the lines of one run, however they arrive: in parts that overlap, out of order, with talk in between.
 
-A line is known by its sequence number. The same line again is nothing new; another line under a known number is noted
-and the first one stays. What is missing shows as a gap.
+A line is known by its sequence number. The same line again is nothing new; of different lines under one number, which
+is noted, the one with the earliest time counts: what a recording tells depends on its lines, never on their order of
+arrival. What is missing shows as a gap.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
+
+import msgspec
 
 from mes.domain.refusals import Reason, reason
 from mes.formats.foreign_run import Reading
@@ -15,6 +18,7 @@ from mes.formats.ocptv.snapshot import Snapshot, snapshot
 
 LINES_MAX: Final = 200_000
 PROBLEMS_MAX: Final = 100
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 MAJOR: Final = 2
 
 
@@ -47,7 +51,8 @@ class Recording:
         elif known is None:
             self._note(f"Lines beyond the first {LINES_MAX} were left out.")
         elif known != line:
-            self._note(f"Line {line.number} came again with other content; the first one counts.")
+            self.lines[line.number] = min(known, line, key=_seniority)
+            self._note(f"Line {line.number} came with different contents; the earliest counts.")
 
     def _note(self, problem: str) -> None:
         if len(self.problems) < PROBLEMS_MAX and problem not in self.problems:
@@ -95,6 +100,10 @@ class Recording:
         gaps = [f"Lines {first} to {last} are missing." for first, last in self.gaps[:PROBLEMS_MAX]]
         problems = [*gaps, *self.problems, *told.problems][:PROBLEMS_MAX]
         return Reading(run._replace(notes=run.notes | {"problems": problems}) if problems else run)
+
+
+def _seniority(line: Line) -> tuple[datetime, str, bytes]:
+    return line.at or _NEVER, line.artifact, msgspec.json.encode(line.content, order="deterministic")
 
 
 def recordings(given: Iterable[Any]) -> list[Recording]:
