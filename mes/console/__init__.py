@@ -1,0 +1,1 @@
+"""The `mes` command's groups, and how every command of it runs."""
