@@ -55,6 +55,7 @@ async def running(settings: Settings, *, any_port: bool = False) -> AsyncIterato
             await asyncio.to_thread(upgrade, parts.database_url)
             token = await _admin_token(parts.database_url, settings)
             environment = {**parts.environment(), "MES_PORT": str(port), "MES_HOST": settings.host}
+            environment["MES_HISTORY"] = str(settings.history)
             async with Supervisor(settings.data_dir, environment) as services:
                 await asyncio.gather(*(_start(services, name, settings) for name in SERVICES))
                 yield Local(parts, api_url(settings), token, settings.data_dir / TOKEN_FILE), services

@@ -122,7 +122,8 @@ async def answer(settings: Settings, ready_file: Path | None = None) -> None:
 
     async def decide(asked: Message) -> Answer:
         missing = await not_settled(database, asked)
-        return await answer_ask(database, asked, missing, datetime.now(UTC))
+        at = datetime.now(UTC)
+        return await answer_ask(database, asked, missing, at, min(asked.time, at) if settings.history else at)
 
     answering = Answering(
         bridge,

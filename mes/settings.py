@@ -29,8 +29,11 @@ class Settings(BaseSettings):
     batch_linger_ms: float = Field(5.0, description="How long ingest waits for a batch to fill, in milliseconds.")
     queue_max_messages: int = Field(5000, description="Most messages ingest holds in memory before it stops reading.")
     pending_retry_s: float = Field(2.0, description="How often pending messages are looked at again, in seconds.")
-    login_idle_hours: float = Field(
-        12.0, description="A person's login ends when it was not used for so long, in hours."
+    login_idle_hours: float = Field(12.0, description="A login ends when it was not used for so many hours.")
+    history: bool = Field(
+        False,
+        description="Whether it is being loaded with history: what people decide, and what stations ask, "
+        "may then be dated in the past (MES-Happened-At in REST, an ask's own time).",
     )
     log_level: str = Field("INFO", description="Least severe level that is logged.")
 

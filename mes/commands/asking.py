@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mes.commands.act import Act
 from mes.commands.decisions import Decision, decide
 from mes.commands.folding import Folding
 from mes.commands.ingest import TRIES_MAX, lost_to_another
@@ -80,15 +81,19 @@ async def not_settled(database: Database, asked: Message, wait_s: float = AFTER_
     return missing
 
 
-async def answer(database: Database, asked: Message, missing: Sequence[str], at: datetime) -> Answer:
+async def answer(
+    database: Database, asked: Message, missing: Sequence[str], at: datetime, happened_at: datetime | None = None
+) -> Answer:
     """Decide an ask at a moment; returns after the commit. `missing` are messages that it names and that never came.
+
+    `happened_at`: when it was asked, in an MES that is loaded with history; it is decided as of then.
 
     Raises only if the database can't be reached or keeps failing.
     """
     for attempt in range(TRIES_MAX):
         try:
             async with database.transaction() as connection:
-                return await _answer(connection, database.site, asked, missing, at)
+                return await _answer(connection, Act(database.site, "", at, happened_at), asked, missing)
         except Exception as error:
             if not lost_to_another(error) or attempt + 1 == TRIES_MAX:
                 raise
@@ -96,26 +101,24 @@ async def answer(database: Database, asked: Message, missing: Sequence[str], at:
     raise AssertionError("unreachable")
 
 
-async def _answer(
-    connection: AsyncConnection, site: str, asked: Message, missing: Sequence[str], at: datetime
-) -> Answer:
+async def _answer(connection: AsyncConnection, act: Act, asked: Message, missing: Sequence[str]) -> Answer:
     names = await _look_up(connection, asked)
     unknown: list[Reason] = []
     unit = _known(unknown, lambda: names.unit(_data(asked).unit, _data(asked).step))
     station = _known(unknown, lambda: names.station(asked))
     if unit is None:
         return _refused(asked, unknown)
-    folding = Folding(connection, at)
+    folding = Folding(connection, act.when)
     if station is None:
         return _refused(asked, [*unknown, *await _against(folding, names, unit, None, asked)])
     gate = ticket(asked)
-    if not await inbox.admit(connection, [gate], at):
+    if not await inbox.admit(connection, [gate], act.at):
         return await _answered_before(connection, unit, asked, gate)
     against = await _against(folding, names, unit, station, asked)
     if missing:
         shown = f"Messages that the answer must take into account have not come: {len(missing)}."
         against.append(reason("facts_pending", shown, messages=list(missing)))
-    return await _decide(folding, site, unit, station, asked, against)
+    return await _decide(folding, act, unit, station, asked, against)
 
 
 def _known(unknown: list[Reason], look: Callable[[], T]) -> T | None:
@@ -171,7 +174,7 @@ async def _against(
 
 
 async def _decide(
-    folding: Folding, site: str, unit: NamedUnit, station: Station, asked: Message, against: Sequence[Reason]
+    folding: Folding, act: Act, unit: NamedUnit, station: Station, asked: Message, against: Sequence[Reason]
 ) -> Answer:
     granted = not against
     name = new_id()
@@ -184,7 +187,8 @@ async def _decide(
     if granted:
         told |= {"grant": name, "valid_s": GRANT_VALID_S}
     subjects = (Subject("unit", unit.id, unit.serial),)
-    await decide(folding, site, [Decision(entry(folding.at, f"mes/{site}", name, what), subjects, told)])
+    decision = Decision(entry(folding.at, f"mes/{act.site}", name, what), subjects, told)
+    await decide(folding, act.site, [decision], act.at)
     return _as_told(asked, granted, told)
 
 

@@ -9,6 +9,7 @@ A decision is checked against its gate with the unit locked, then made once and 
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from mes.commands.folding import Folded, Folding
@@ -30,13 +31,16 @@ class Decision(NamedTuple):
     deviations: tuple[Reason, ...] = ()
 
 
-async def decide(folding: Folding, site: str, decisions: Sequence[Decision]) -> Folded:
+async def decide(
+    folding: Folding, site: str, decisions: Sequence[Decision], recorded_at: datetime | None = None
+) -> Folded:
     """Make decisions part of the record: folds, journals and saves. Units not locked yet are locked first.
 
-    What is known by now against a decision is noted as its deviations; it is the caller who refuses.
+    What is known by now against a decision is noted as its deviations; it is the caller who refuses. `recorded_at`:
+    where that is later than the folding's moment, because the decision was made in the past.
     """
     folded = await folding.fold([one.entry for one in decisions], {})
     noted = [one._replace(deviations=(*one.deviations, *folded.deviations.get(one.entry.key, ()))) for one in decisions]
-    await Recorder(folding.connection, site, folding.at).record(noted, folding, folded)
+    await Recorder(folding.connection, site, recorded_at or folding.at).record(noted, folding, folded)
     await folding.save()
     return folded

@@ -36,12 +36,12 @@ async def place(connection: AsyncConnection, scope: str, key: str, why: str, act
             key=held.key,
             shown_key=held.shown,
             reason=why,
-            during=func.tstzrange(act.at, None),
+            during=func.tstzrange(act.when, None),
             placed_by=act.by,
         )
     )
     by = await number_of(connection, act.by)
-    data = {"hold": hold_id, "scope": scope, "key": held.shown, "reason": why, "by": by}
+    data = {"hold": hold_id, "scope": scope, "key": held.shown, "reason": why, "by": by, **act.dated}
     event = Event("mes.hold.placed", [Subject("hold", hold_id, held.shown), *held.subjects], data)
     await append(connection, [event], site=act.site, at=act.at)
     return hold_id
@@ -58,12 +58,13 @@ async def release(connection: AsyncConnection, hold_id: str, act: Act) -> None:
         raise refuse("unknown_hold", hold=hold_id)
     if row.released_by is not None:
         raise refuse("move_not_allowed", "The hold was released before.", state=hold.State.RELEASED.value)
-    until = max(act.at, row.since + _MICROSECOND)
+    until = max(act.when, row.since + _MICROSECOND)
     ended = update(table).where(table.c.id == hold_id)
     await connection.execute(ended.values(during=func.tstzrange(row.since, until), released_by=act.by))
     subjects = [Subject("hold", hold_id, row.shown_key)]
     subjects += await _journaled(connection, row.scope, row.key, row.shown_key, act.site)
     data = {"hold": hold_id, "scope": row.scope, "key": row.shown_key, "by": await number_of(connection, act.by)}
+    data |= act.dated
     await append(connection, [Event("mes.hold.released", subjects, data)], site=act.site, at=act.at)
 
 

@@ -47,18 +47,18 @@ async def dispose(connection: AsyncConnection, nonconformance_id: str, ruling: s
     by = await number_of(connection, act.by)
     if ruling == nonconformance.USE_AS_IS:
         await _check_second_person(connection, row.id, by, act.by)
-    folding = Folding(connection, act.at)
+    folding = Folding(connection, act.when)
     await folding.lock([row.unit_id])
     unit = folding.units[row.unit_id].subject
     what = Disposed(row.unit_id, row.id.replace("-", ""), ruling)
     data = {"ruling": ruling, "step": row.step, "by": by, **({"reason": why} if why else {})}
     subjects = (unit, Subject("nonconformance", row.id, row.serial))
-    await decide(folding, act.site, [Decision(entry(act.at, SOURCE, new_id(), what), subjects, data)])
+    await decide(folding, act.site, [Decision(entry(act.when, SOURCE, new_id(), what), subjects, data)], act.at)
     table = tables.nonconformance
     still_open = case((table.c.state == nonconformance.State.CLOSED.value, table.c.state), else_=state.value)
     await connection.execute(update(table).where(table.c.id == row.id).values(ruling=ruling, state=still_open))
     if ruling == nonconformance.SCRAP and folding.units[row.unit_id].progress.state is State.SCRAPPED:
-        scrapped = Event("mes.unit.scrapped", [unit], {"nonconformance": row.id, "by": by})
+        scrapped = Event("mes.unit.scrapped", [unit], {"nonconformance": row.id, "by": by, **act.dated})
         await append(connection, [scrapped], site=act.site, at=act.at)
 
 
@@ -80,7 +80,7 @@ async def _say(
     await connection.execute(
         update(table).where(table.c.id == row.id).values({"state": state.value, table.c[column]: told})
     )
-    data = {column: told, "step": row.step, "by": await number_of(connection, act.by)}
+    data = {column: told, "step": row.step, "by": await number_of(connection, act.by), **act.dated}
     subjects = [Subject("unit", row.unit_id, row.serial), Subject("nonconformance", row.id, row.serial)]
     await append(connection, [Event(f"mes.nonconformance.{past}", subjects, data)], site=act.site, at=act.at)
 

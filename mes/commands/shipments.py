@@ -24,7 +24,7 @@ _BAD = frozenset({State.NONCONFORMING, State.SCRAPPED})
 
 async def ship(connection: AsyncConnection, unit_id: str, act: Act, order: str | None, to: str | None) -> None:
     """Let a unit leave. Refuses with everything that speaks against it, in it or of anything it contains."""
-    folding = Folding(connection, act.at)
+    folding = Folding(connection, act.when)
     await folding.lock([unit_id])
     unit = folding.units[unit_id]
     inside = await contents(connection, unit_id)
@@ -32,14 +32,15 @@ async def ship(connection: AsyncConnection, unit_id: str, act: Act, order: str |
         raise Refusal(*reasons)
     what = ShipmentDecided(unit_id, order, to)
     data = {"by": await number_of(connection, act.by)}
-    await decide(folding, act.site, [Decision(entry(act.at, SOURCE, new_id(), what), (unit.subject,), data)])
+    decision = Decision(entry(act.when, SOURCE, new_id(), what), (unit.subject,), data)
+    await decide(folding, act.site, [decision], act.at)
 
 
 async def _reasons_against(
     connection: AsyncConnection, unit: LockedUnit, inside: Sequence[Inside], act: Act
 ) -> list[Reason]:
     """All that speaks against letting a unit leave."""
-    reasons = list(reasons_against_leaving(unit.progress, unit.definition, act.at, await _holds(connection, inside)))
+    reasons = list(reasons_against_leaving(unit.progress, unit.definition, act.when, await _holds(connection, inside)))
     if unfit := [one for one in inside if one.unit_id not in (None, unit.id) and not _is_fit(one)]:
         parts = [{"part": one.part, "serial": one.serial, "state": one.state} for one in unfit]
         reasons.append(reason("failed_part", parts=parts))

@@ -44,7 +44,7 @@ async def create_units(connection: AsyncConnection, order: Row[Any], count: int,
         await _lock_part(connection, definition.part)
         _refuse_taken(await _taken(connection, definition.part, serials))
     else:
-        serials = await _draw(connection, definition, count, act.at)
+        serials = await _draw(connection, definition, count, act.when)
     await _copy(connection, order, definition, serials, act)
     return serials
 
@@ -99,7 +99,7 @@ async def _copy(
     parent = Subject("work_order", order.id, order.number)
     heads = await load_heads(connection, [parent])
     heads.update({unit.id: Head(0, None) for unit in units})
-    data = {"part": definition.part, "revision": definition.revision, "work_order": order.number}
+    data = {"part": definition.part, "revision": definition.revision, "work_order": order.number, **act.dated}
     written = [
         compose(Event("mes.unit.created", [unit, parent], {"serial": unit.name, **data}), heads, act.site, act.at)
         for unit in units
@@ -141,7 +141,7 @@ async def _copy_rows(
         ),
         records=[
             (
-                *(unit.id, act.site, definition.part, unit.name, order.product_id, order.id, state, progress, act.at),
+                *(unit.id, act.site, definition.part, unit.name, order.product_id, order.id, state, progress, act.when),
                 *(heads[unit.id].number, bytes.fromhex(heads[unit.id].hash or "")),
             )
             for unit in units
@@ -151,6 +151,6 @@ async def _copy_rows(
         "identifier",
         columns=("id", "unit_id", "kind", "part", "value", "during"),
         records=[
-            (new_id(), unit.id, "serial", definition.part, unit.name, asyncpg.Range(act.at, None)) for unit in units
+            (new_id(), unit.id, "serial", definition.part, unit.name, asyncpg.Range(act.when, None)) for unit in units
         ],
     )

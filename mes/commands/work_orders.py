@@ -88,11 +88,11 @@ async def move_order(connection: AsyncConnection, number: str, verb: str, act: A
     state = work_order.move(order.state, verb)
     values: dict[str, Any] = {"state": state.value}
     if verb == "release":
-        values["released_at"] = act.at
+        values["released_at"] = act.when
     if state in (work_order.State.CLOSED, work_order.State.CANCELLED):
-        values["ended_at"] = act.at
+        values["ended_at"] = act.when
     await _update(connection, order.id, values)
-    data = {"number": number, "state": state.value, "by": await number_of(connection, act.by)}
+    data = {"number": number, "state": state.value, "by": await number_of(connection, act.by), **act.dated}
     if because:
         data["reason"] = because
     if verb == "release":
@@ -225,7 +225,7 @@ async def _insert(connection: AsyncConnection, order: Order, product_id: str, di
             product_id=product_id,
             digest=digest,
             state=work_order.State.CREATED.value,
-            created_at=act.at,
+            created_at=act.when,
             **values,
         )
         .on_conflict_do_nothing(index_elements=["site", "number"])
@@ -239,6 +239,7 @@ async def _insert(connection: AsyncConnection, order: Order, product_id: str, di
         "quantity": order.quantity,
         "priority": order.priority,
         "by": await number_of(connection, act.by),
+        **act.dated,
     }
     if order.due:
         data["due"] = order.due.isoformat()

@@ -95,6 +95,7 @@ SENTENCES: Mapping[str, str] = {
     "malformed_json": "The body can't be read as JSON.",
     "precondition_required": "Say which version you changed: If-Match with the ETag you read.",
     "unavailable": "The database can't be reached or is too busy; try again.",
+    "history_closed": "This MES takes no history: what is decided is decided now.",
     "internal_error": "The MES failed; the request id finds why in its log.",
     # reserved for rules that later tables add
     "expired_calibration": "The station's calibration is past due.",

@@ -5,7 +5,7 @@ In this order, so that a stranger learns nothing from how a body is refused.
 
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -20,6 +20,9 @@ from mes.rest.errors import Problem
 from mes.settings import Settings
 
 PREFIX = "/api/v1"
+HAPPENED_AT = "MES-Happened-At"
+"""Header of a request that says when it really was done; read only while history is loaded."""
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 _INTEGERS = range(-(2**63), 2**63)
 
 
@@ -86,9 +89,28 @@ def router(noun: str, tag: str) -> APIRouter:
 
 
 def act_of(request: Request, by: str | None = None) -> Act:
-    """Who asks for something to be done: the token's name unless the request names a person; now."""
+    """Who asks for something to be done: the token's name unless the request names a person; now.
+
+    An MES that is being loaded with history lets a request say by `MES-Happened-At` when it really was done.
+    """
     caller: Caller = request.state.caller
-    return Act(settings_of(request).site, by or caller.name, now())
+    at = now()
+    return Act(settings_of(request).site, by or caller.name, at, _happened_at(request, at))
+
+
+def _happened_at(request: Request, at: datetime) -> datetime | None:
+    given = request.headers.get(HAPPENED_AT)
+    if given is None:
+        return None
+    if not settings_of(request).history:
+        raise Problem("history_closed")
+    try:
+        moment = msgspec.convert(given, _Moment)
+    except msgspec.ValidationError:
+        raise Problem("invalid", f"{HAPPENED_AT} must be a time as in RFC 3339, with a zone.") from None
+    if moment > at:
+        raise Problem("invalid", f"{HAPPENED_AT} must not lie ahead of now.")
+    return moment.astimezone(UTC)
 
 
 def now() -> datetime:
