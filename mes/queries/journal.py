@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mes.queries.pages import after, cut
+from mes.queries.pages import Page, after, cut
 
 _SLICE = text(
     """
@@ -20,6 +20,14 @@ _OF_SUBJECT = text(
     WHERE s.subject_id = :subject AND s.number > :after ORDER BY s.number LIMIT :limit
     """
 )
+_NEWEST = text(
+    """
+    SELECT s.number, p.position, j.body
+    FROM journal_subject s JOIN journal j ON j.id = s.entry_id LEFT JOIN journal_position p ON p.entry_id = j.id
+    WHERE s.subject_id = :subject AND s.number < :before ORDER BY s.number DESC LIMIT :limit
+    """
+)
+_NUMBER_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +62,14 @@ async def entries_of_subject(
         [PositionedEntry(row.body, row.position, row.number) for row in rows], limit, lambda one: (str(one.number),)
     )
     return page.items, page.next_cursor
+
+
+async def newest_entries_of_subject(
+    connection: AsyncConnection, subject: str, limit: int, cursor: str | None
+) -> Page[PositionedEntry]:
+    """The same entries from the newest back, as people read them."""
+    (number,) = after(cursor)
+    before = int(number) if number and number.isdecimal() and len(number) < 10 else _NUMBER_MAX
+    rows = await connection.execute(_NEWEST, {"subject": subject, "before": before, "limit": limit + 1})
+    found = [PositionedEntry(row.body, row.position, row.number) for row in rows]
+    return cut(found, limit, lambda one: (str(one.number),))

@@ -67,17 +67,16 @@ _LIST = text(
     ORDER BY id LIMIT :limit
     """
 )
-_ONE = text(
-    """
+_VALUES = """
     SELECT r.id::text, r.step, r.station, r.run, r.purpose, r.started_at, r.ended_at, r.received_at, r.claim,
            r.verdict, u.serial, u.part, p.revision, r.operator, r.fixture, r.program, r.program_version, r.reasons,
            r.connections, r.defects, r.digest, r.numbers, r.others, r.verdicts,
            l.names, l.units, l.lows, l.highs, l.positions
     FROM run r JOIN unit u ON u.id = r.unit_id LEFT JOIN product p ON p.id = r.product_id
     LEFT JOIN layout l ON l.id = r.layout_id
-    WHERE r.id = :id
-    """
-)
+"""
+_ONE = text(_VALUES + "WHERE r.id = :id")
+_NEWEST = text(_VALUES + "WHERE r.unit_id = :unit ORDER BY r.started_at DESC, r.id DESC LIMIT :limit")
 
 
 async def list_runs(
@@ -94,6 +93,15 @@ async def run_view(connection: AsyncConnection, run_id: str) -> RunView:
     row = (await connection.execute(_ONE, {"id": run_id})).one_or_none()
     if row is None:
         raise refuse("unknown_run", run=run_id)
+    return _view(row)
+
+
+async def newest_runs(connection: AsyncConnection, unit_id: str, limit: int) -> list[RunView]:
+    """A unit's newest runs with their values, the newest first."""
+    return [_view(row) for row in await connection.execute(_NEWEST, {"unit": unit_id, "limit": limit})]
+
+
+def _view(row: Any) -> RunView:
     reported = (json.loads(row.connections or "[]"), json.loads(row.defects or "[]"))
     return RunView(*(*row[:17], json.loads(row.reasons), _measurements(row), *reported, row.digest))
 

@@ -12,11 +12,13 @@ from mes.commands.identities import identify
 from mes.commands.shipments import ship
 from mes.db.lookup import find_unit
 from mes.domain.identity import check_name, is_placeholder
+from mes.domain.refusals import refuse
 from mes.formats.messages import UnitRef
 from mes.queries.genealogy import Genealogy, genealogy
 from mes.queries.journal import entries_of_subject
 from mes.queries.pages import Page
 from mes.queries.runs import RunSummary, RunView, list_runs, run_view
+from mes.queries.samples import POINTS_DEFAULT, POINTS_MAX, Asked, Series, series
 from mes.queries.units import UnitSummary, UnitView, list_units, unit_view
 from mes.queries.where_used import Sought, Use, When, where_used
 from mes.rest.door import act_of, database_of, now, router, settings_of
@@ -80,6 +82,32 @@ async def get_runs(
     async with database_of(request).reading() as connection:
         unit = await find_unit(connection, serial, part)
         return await list_runs(connection, unit.id, step=step, limit=limit, cursor=cursor)
+
+
+Points = Annotated[int, Query(ge=0, le=POINTS_MAX, description="Most points of each series; 0: none, just the list.")]
+
+
+@units.get("/{serial}/samples")
+async def get_samples(
+    request: Request,
+    serial: Name,
+    part: Part = None,
+    channel: Annotated[str | None, Query(min_length=1, max_length=255)] = None,
+    step: Annotated[str | None, Query(min_length=1, max_length=64)] = None,
+    run: Annotated[str | None, Query(min_length=1, max_length=255)] = None,
+    since: Annotated[Moment | None, Query(alias="from", description="First moment; absent: from the start.")] = None,
+    until: Annotated[Moment | None, Query(alias="to", description="Last moment; absent: to the end.")] = None,
+    points: Points = POINTS_DEFAULT,
+    limit: Limit = LIMIT,
+    cursor: Cursor = None,
+) -> Page[Series]:
+    """Telemetry by channel and run: each point is the low, mean and high of an equal stretch of the time asked for."""
+    if since and until and since > until:
+        raise refuse("invalid", "to is before from.", field="to")
+    asked = Asked(channel, step, run, since, until, points)
+    async with database_of(request).reading() as connection:
+        unit = await find_unit(connection, serial, part)
+        return await series(connection, unit.id, asked, limit=limit, cursor=cursor)
 
 
 @units.get("/{serial}/genealogy")

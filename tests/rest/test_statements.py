@@ -26,6 +26,7 @@ READS = {
     "/units/CB-1-000001": 2,
     "/units/CB-1-000001/history": 2,
     "/units/CB-1-000001/runs": 2,
+    "/units/CB-1-000001/samples": 2,
     "/units/CB-1-000001/genealogy": 2,
     "/units/CB-1-000001/where-used": 2,
     "/where-used?part=PLUG-1": 2,
