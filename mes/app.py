@@ -23,7 +23,10 @@ from mes.rest.recall import recall
 from mes.rest.units import runs, units
 from mes.rest.work_orders import work_orders
 from mes.settings import Settings
+from mes.web.application import Pages, create_pages
 
+OF_REST = ("/api", "/healthz", "/readyz", "/metrics")
+"""Addresses that are not pages: they answer to bearer tokens, or to all."""
 ROUTERS = (
     health,
     products,
@@ -43,7 +46,7 @@ ROUTERS = (
 
 
 def create_app(database: Database, settings: Settings) -> FastAPI:
-    """REST on a database that is there and migrated; pages are added by who serves them."""
+    """Both doors on a database that is there and migrated: REST for programs, pages for people."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.database = database
     app.state.settings = settings
@@ -58,5 +61,6 @@ def create_app(database: Database, settings: Settings) -> FastAPI:
     async def get_openapi_document() -> JSONResponse:
         return JSONResponse(openapi(app))
 
+    app.router.routes.append(Pages(create_pages(database, settings), but=OF_REST))
     app.add_middleware(Envelope, body_max_bytes=settings.body_max_bytes, answers=app.state.answers)
     return app

@@ -1,0 +1,107 @@
+"""Pages out of templates: one environment, what every page is told, and the headers that every page has."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from mes.web.statics import STATICS
+
+THEMES: Final = ("auto", "light", "dark")
+THEME_COOKIE: Final = "mes_theme"
+SIZES: Final = ("desk", "wall")
+HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class Place(NamedTuple):
+    """A place in the navigation: what it is called, and its address."""
+
+    name: str
+    path: str
+
+
+NAVIGATION: Final = (Place("Board", "/"),)
+
+
+def moment(value: datetime | None, zone: str = "UTC", form: str = "%H:%M:%S") -> Markup:
+    """A moment as a `time` element, in a time zone; our script shows the exact one on the pointer."""
+    if value is None:
+        return Markup("–")
+    local = value.astimezone(ZoneInfo(zone))
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        value.isoformat(), f"{local:%Y-%m-%d %H:%M:%S %Z}", local.strftime(form)
+    )
+
+
+def grouped(value: float | None) -> str:
+    """A number for reading: thousands apart; – where there is none."""
+    return "–" if value is None else f"{value:,.0f}".replace(",", "\u202f")
+
+
+def _environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals["static"] = STATICS.address
+    made.globals["navigation"] = NAVIGATION
+    made.filters.update(moment=moment, grouped=grouped)
+    return made
+
+
+ENVIRONMENT: Final = _environment()
+
+
+def page(
+    request: Request, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **told: Any
+) -> HTMLResponse:
+    """A page: the template with what it is told besides who is here, where they are, and how they like to see it."""
+    login = getattr(request.state, "login", None)
+    html = ENVIRONMENT.get_template(template).render(
+        caller=login.caller if login else None,
+        form_token=login.form_token if login else "",
+        path=request.url.path,
+        here=_here(request),
+        theme=chosen(request.query_params.get("theme") or request.cookies.get(THEME_COOKIE), THEMES),
+        size=chosen(request.query_params.get("size"), SIZES),
+        with_query=lambda **changes: with_query(request, **changes),
+        **told,
+    )
+    return HTMLResponse(html, status, {**HEADERS, **(headers or {})})
+
+
+def fragment(template: str, **told: Any) -> str:
+    """A part of a page that is sent by itself: a template that knows nothing of who asks."""
+    return ENVIRONMENT.get_template(template).render(**told)
+
+
+def chosen(given: str | None, choices: tuple[str, ...]) -> str:
+    """One of the choices; the first where none of them was given."""
+    return given if given in choices else choices[0]
+
+
+def with_query(request: Request, **changes: Any) -> str:
+    """This page's address with some of its query changed; None leaves a parameter out."""
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name not in changes]
+    asked = kept + [(name, value) for name, value in changes.items() if value is not None]
+    return request.url.path + (f"?{urlencode(asked)}" if asked else "")
+
+
+def _here(request: Request) -> str:
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
