@@ -1,0 +1,16 @@
+"""Every bench works, in its short form; what it measures then means nothing."""
+
+import pytest
+
+from mes.embedded.broker import find_mosquitto
+from tests.bench.__main__ import measure, table
+
+
+@pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed, and a bench preloads its queue")
+def test_ingest_is_measured_beside_its_rivals() -> None:
+    figures = measure("ingest", short=True)
+    rates = ("ingest_per_s", "raw_copy_per_s", "script_per_s", "orm_per_s", "again_per_s", "live_per_s")
+    assert all(figures[rate] > 0 for rate in rates)
+    assert figures["journal_entries"] > figures["messages"] > figures["distinct_units"]
+    assert (figures["fsync"], figures["synchronous_commit"]) == ("on", "on")
+    assert "ratio_raw" in table(figures)
