@@ -284,12 +284,12 @@ async def test_a_failure_of_ours_is_a_problem_too(database_url: str, caplog: pyt
     database = Database(database_url)
     app = create_app(database, Settings())
 
-    @app.get("/broken")
+    @app.get("/api/broken")
     async def broken() -> None:
         raise ZeroDivisionError
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://mes") as client:
-        answer = await client.get("/broken", headers={"X-Request-Id": "r-1"})
+        answer = await client.get("/api/broken", headers={"X-Request-Id": "r-1"})
     await database.close()
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert answer.json()["request_id"] == "r-1"
