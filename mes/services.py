@@ -19,6 +19,7 @@ from mes.commands.ingest import Retried, is_infrastructure, settle, settle_pendi
 from mes.db import migrate, sequencer
 from mes.db.partitions import make_partitions
 from mes.db.session import Database
+from mes.feeds import telemetry
 from mes.formats.messages import Arrived, Message
 from mes.mqtt import consumer, topics
 from mes.mqtt.answers import Answering
@@ -161,9 +162,11 @@ async def _make_partitions(database: Database) -> None:
 
 
 async def feeds(settings: Settings) -> None:
-    """What reads the journal: for now the sequencer, which gives entries their positions."""
+    """What reads the journal, first the sequencer, which gives entries their positions; and what ages is tended."""
     database = await open_database(settings)
     try:
-        await sequencer.run(database)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(sequencer.run(database))
+            tasks.create_task(telemetry.run(database, settings.samples_keep_days))
     finally:
         await database.close()

@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     batch_linger_ms: float = Field(5.0, description="How long ingest waits for a batch to fill, in milliseconds.")
     queue_max_messages: int = Field(5000, description="Most messages ingest holds in memory before it stops reading.")
     pending_retry_s: float = Field(2.0, description="How often pending messages are looked at again, in seconds.")
+    samples_keep_days: int | None = Field(
+        None, ge=1, description="Telemetry is dropped, by whole months, so many days after it came; unset: never."
+    )
     login_idle_hours: float = Field(12.0, description="A login ends when it was not used for so many hours.")
     history: bool = Field(
         False,

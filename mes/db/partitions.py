@@ -4,12 +4,17 @@ Partitioning by the key itself keeps the primary key one column wide, and a stat
 the month is that of arrival. A default partition catches what was not foreseen; rows in it are an alarm.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 PARTITIONED = ("run", "sample_chunk")
+
+_PARTITIONS_OF = text(
+    "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+    "WHERE i.inhparent = CAST(:table AS regclass) ORDER BY c.relname"
+)
 
 
 def first_id(moment: datetime) -> str:
@@ -42,3 +47,23 @@ async def make_partitions(connection: AsyncConnection, at: datetime, months_ahea
                 made.append(name)
         month = end
     return made
+
+
+async def drop_partitions(connection: AsyncConnection, table: str, before: datetime) -> list[str]:
+    """Drop the months of a table of which every row arrived before a moment; returns the names dropped."""
+    rows = await connection.execute(_PARTITIONS_OF, {"table": table})
+    dropped = []
+    for name in rows.scalars():
+        month = _month_of(name.removeprefix(f"{table}_"))
+        if month and _month_after(month) <= before:
+            await connection.execute(text(f"DROP TABLE {name}"))
+            dropped.append(name)
+    return dropped
+
+
+def _month_of(suffix: str) -> datetime | None:
+    """The month that a partition's name says; None for the default partition."""
+    try:
+        return datetime.strptime(suffix, "%Y_%m").replace(tzinfo=UTC)
+    except ValueError:
+        return None

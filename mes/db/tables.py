@@ -345,7 +345,11 @@ sample_chunk = Table(
     Column("high", Double, comment="Largest value."),
     Column("mean", Double, comment="Mean of the values."),
     Column("values", ARRAY(Double), nullable=False, comment="The values; null is a gap."),
+    Column(
+        "merged", Boolean, nullable=False, server_default=text("false"), comment="Made of shorter ones when they aged."
+    ),
     Index("ix_sample_chunk_unit_id", "unit_id", "channel", "start"),
+    Index("ix_sample_chunk_young", "start", "unit_id", postgresql_where=text("NOT merged")),
     postgresql_partition_by="RANGE (id)",
     comment="Telemetry: a stretch of one channel with its extremes.",
 )

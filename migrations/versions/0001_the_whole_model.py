@@ -705,11 +705,25 @@ def upgrade() -> None:
         sa.Column("high", sa.Double(), nullable=True, comment="Largest value."),
         sa.Column("mean", sa.Double(), nullable=True, comment="Mean of the values."),
         sa.Column("values", postgresql.ARRAY(sa.Double()), nullable=False, comment="The values; null is a gap."),
+        sa.Column(
+            "merged",
+            sa.Boolean(),
+            server_default=sa.text("false"),
+            nullable=False,
+            comment="Made of shorter ones when they aged.",
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sample_chunk")),
         comment="Telemetry: a stretch of one channel with its extremes.",
         postgresql_partition_by="RANGE (id)",
     )
     op.create_index("ix_sample_chunk_unit_id", "sample_chunk", ["unit_id", "channel", "start"], unique=False)
+    op.create_index(
+        "ix_sample_chunk_young",
+        "sample_chunk",
+        ["start", "unit_id"],
+        unique=False,
+        postgresql_where=sa.text("NOT merged"),
+    )
     op.create_table(
         "token",
         sa.Column("id", sa.UUID(as_uuid=False), nullable=False, comment="Internal id; the public half of the token."),
@@ -1035,6 +1049,7 @@ def downgrade() -> None:
     )
     op.drop_index("ix_recording_unit_id", table_name="recording")
     op.drop_table("recording")
+    op.drop_index("ix_sample_chunk_young", table_name="sample_chunk", postgresql_where=sa.text("NOT merged"))
     op.drop_index("ix_sample_chunk_unit_id", table_name="sample_chunk")
     op.drop_table("sample_chunk")
     op.drop_index("ix_run_unit_id", table_name="run")

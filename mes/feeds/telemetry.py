@@ -1,0 +1,48 @@
+"""Telemetry as it ages: hours that are over are merged, months that need not be kept any more are dropped."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from mes.db.partitions import drop_partitions
+from mes.db.samples import merge_chunks, merging_alone
+from mes.db.session import Database
+
+log = logging.getLogger(__name__)
+
+EVERY_S: Final = 60.0
+"""How often it is looked for hours that are over."""
+TABLE: Final = "sample_chunk"
+
+
+async def run(database: Database, keep_days: int | None = None) -> None:
+    """Merge and drop, for ever. `keep_days` None keeps telemetry for ever."""
+    while True:
+        try:
+            await merge(database, datetime.now(UTC))
+            if keep_days is not None:
+                await drop(database, datetime.now(UTC) - timedelta(days=keep_days))
+        except Exception as error:
+            log.warning("telemetry could not be merged: %s", error)
+        await asyncio.sleep(EVERY_S)
+
+
+async def merge(database: Database, at: datetime) -> int:
+    """Merge every hour that is over at a moment; returns how many rows became fewer."""
+    merged = 0
+    while True:
+        async with database.transaction() as connection:
+            rows = await merge_chunks(connection, at) if await merging_alone(connection) else 0
+        if not rows:
+            return merged
+        merged += rows
+
+
+async def drop(database: Database, before: datetime) -> list[str]:
+    """Drop the months whose telemetry all arrived before a moment."""
+    async with database.transaction() as connection:
+        dropped = await drop_partitions(connection, TABLE, before)
+    if dropped:
+        log.info("dropped telemetry that was kept long enough: %s", ", ".join(dropped))
+    return dropped

@@ -1,0 +1,1 @@
+"""Feeds of the journal, against real receivers."""
