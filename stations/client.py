@@ -1,75 +1,73 @@
 """A station's line to the MES over MQTT.
 
-    with Station("mqtt://127.0.0.1:1883", "ct-01") as station:
-        answer = station.ask("CB-000123", "cable-test")
-        if answer and answer.granted:
-            station.start("CB-000123", "cable-test", run="ct-01-4711")
-            ...
-            station.report("CB-000123", "cable-test", started_at, ended_at, "pass", run="ct-01-4711", connections=[...])
-            fates = station.await_receipts()
+    with Station("mqtt://127.0.0.1:1883", "ct-01", spool="ct-01.spool") as station:
+        with station.run("CB-000123", "cable-test") as run:
+            run.measure("insulation", 4.2, "GOhm", low=0.1)
+        fates = station.await_receipts()
 
-What is posted is kept until the MES's receipt comes and sent again after every reconnect: said twice, done once.
+What is posted is on disk before it is sent, and kept until the MES's receipt comes: said twice, done once. A station
+may be offline for days, be killed, and lose power: what it said arrives.
 """
 
 import logging
-import socket
 import ssl
-import threading
 import time
-import uuid
-from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
-from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
 from mes.formats.messages import (
     MESSAGE_MAX_BYTES,
-    TYPES,
     Child,
     Message,
     MessagesSettled,
     MessagesWanted,
     RunStop,
     SettledMessage,
-    StationStatus,
     StepAnswered,
-    StepAsked,
     UnitRef,
     decode_answer,
-    encode_event,
 )
 from mes.mqtt import topics
-from stations.facts import Facts
-from stations.spool import MemorySpool, Posted, Spool, without_fate
+from stations.alarms import Alarms, OnAlarm
+from stations.asking import ASK_S, OnNoAnswer, Permit
+from stations.clock import Clock
+from stations.connection import Connection, Listener, MqttVersion, parse_url
+from stations.facts import Facts, unit_ref
+from stations.link import Link, Said
+from stations.runs import Run
+from stations.spool import Posted, Spool, SpoolError, SpoolFullError
+from stations.window import Window
+from stations.wording import TooLargeError, Wording
 
+__all__ = ["Station", "TooLargeError", "default_path"]
 log = logging.getLogger(__name__)
 
-KEEPALIVE_S: Final = 30
-RECONNECT_MAX_S: Final = 10
-GOODBYE_S: Final = 2.0
-ANSWERS_MAX: Final = 1000
-"""Most answers that are remembered until someone asks for them."""
-
-_KIND_OF: Final = {struct: (kind, name) for kind, types in TYPES.items() for name, struct in types.items()}
-
-
-class TooLarge(ValueError):  # noqa: N818 - what the message is
-    """A message is larger than the MES reads. A broker would take it and drop it silently."""
+LINGER_S: Final = 2.0
+"""How long a station that is closed waits for receipts that are on their way."""
+POSTED_MAX: Final = 10_000
+"""So many of the last ids posted are remembered for `await_receipts`."""
+FILLING: Final = 0.8
+"""So full the spool gives an alarm; below `EMPTIED` it may give it again."""
+EMPTIED: Final = 0.7
 
 
 class Station(Facts):
     """One station. Use it with `with`; its methods may be called from any thread, and none of them waits for the
-    broker but `connected`, `ask` and `await_receipts`.
+    broker but `connected`, `ask`, `permit`, `run` and `await_receipts`.
 
-    `url` is mqtt[s]://user:password@host:port. `on_stop` is called, from the network's thread, when the MES says that
-    a running test should end.
+    `url` is mqtt[s]://user:password@host:port; `user` and `password` may be given apart. `spool` is the file that what
+    is said is kept in until the MES has it (or a `Spool`, which is closed with the station); by default it is
+    `.mes-station/{name}.spool` in the user's home. `beside` names a program that speaks as this station beside its own
+    client: it says no status and has an own connection and spool.
+
+    `on_stop` is called when the MES says that a running test should end, `on_alarm` when a person should mend
+    something. Both are called from the network's thread, or from the one that posts, and must not wait.
     """
 
     def __init__(
@@ -77,82 +75,127 @@ class Station(Facts):
         url: str,
         name: str,
         *,
-        spool: Spool | None = None,
+        spool: Spool | Path | str | None = None,
+        user: str | None = None,
+        password: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        mqtt: MqttVersion = "3.1.1",
+        beside: str | None = None,
         message_max_bytes: int = MESSAGE_MAX_BYTES,
         on_stop: Callable[[RunStop], None] | None = None,
-        ssl_context: ssl.SSLContext | None = None,
+        on_alarm: OnAlarm | None = None,
     ) -> None:
         self.name = name
-        self.source = f"stations/{name}"
-        self._message_max_bytes = message_max_bytes
+        self._wording = Wording(name, message_max_bytes)
+        self._broker = parse_url(url, user, password)
+        self._client_id = f"station-{name}-{beside}" if beside else f"station-{name}"
+        self._mqtt = mqtt
+        self._tls = ssl_context
+        self._says_status = beside is None
         self._on_stop = on_stop
-        self._spool = spool or MemorySpool()
-        self._answers: OrderedDict[str, StepAnswered] = OrderedDict()
         self._status: tuple[str, datetime, str | None] = ("idle", _now(), None)
-        self._changed = threading.Condition()
-        self._up = False
-        self._client = self._make_client(url, ssl_context)
+        self._clock = Clock()
+        self._alarms = Alarms(name, on_alarm)
+        self._asked: dict[str, tuple[Posted, StepAnswered | None]] = {}
+        self._awaited: list[set[str]] = []
+        self._posted: deque[str] = deque(maxlen=POSTED_MAX)
+        self._runs: dict[str, Run] = {}
+        self._spool = spool if isinstance(spool, Spool) else Spool(spool or default_path(self._client_id), name)
+        if self._spool.salvaged:
+            self._alarms.give("spool_damaged", self._spool.salvaged)
+        self._window = Window(self._spool)
+        self._link = Link(self._client_id, self._connect, self._window, self, self._alarms)
 
     def __enter__(self) -> Self:
-        self._client.loop_start()
+        self._link.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._status = ("offline", _now(), None)  # also for a connection that comes back just now
-        if self._up:
-            said = self._say_status(*self._status)
-            with suppress(ValueError, RuntimeError):
-                said.wait_for_publish(GOODBYE_S)
-        self._client.disconnect()
-        self._client.loop_stop()
+        self.close()
+
+    def close(self, linger_s: float = LINGER_S) -> None:
+        """Wait a little for receipts that are on their way, say goodbye, and close the spool.
+
+        What has no receipt then stays in the spool and is sent when the station is next opened with it.
+        """
+        try:
+            self.await_receipts(timeout_s=linger_s)
+            left = self._spool.waiting_messages
+            if left:
+                log.warning("%s leaves with %d messages in %s", self.name, left, self._spool.path)
+            self.status("offline")
+        finally:
+            self._link.stop()
+            self._spool.close()
 
     def connected(self, timeout_s: float = 10.0) -> bool:
         """Wait until the broker listens to us and we to it; False if it does not in time."""
-        return self._wait(lambda: self._up, timeout_s)
+        return self._wait(lambda: self._link.up, timeout_s)
+
+    @property
+    def clock_ahead_s(self) -> float | None:
+        """How many seconds this clock is ahead of the MES's (less than 0: behind); None while nothing came from it."""
+        return self._clock.ahead_s
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many messages, and how many bytes of them, wait in the spool for receipts."""
+        return self._spool.waiting_messages, self._spool.waiting_bytes
 
     def status(self, state: str, reason: str | None = None) -> None:
         """Say what the station is doing: idle, running, down, offline."""
-        with self._changed:  # or a connection that comes up just now would say it, too, instead of what was before
+        with self._link.changed:
             self._status = (state, _now(), reason)
-            if self._up:
-                self._say_status(*self._status)
+            if self._says_status:
+                self._link.say(self._status_said())
 
-    def post(self, data: Struct, *, at: datetime | None = None, id: str | None = None) -> str:
-        """Say a fact; its topic and type follow from `data`. Returns the message's id.
+    def post(
+        self, data: Struct, *, at: datetime | None = None, id: str | None = None, traceparent: str | None = None
+    ) -> str:
+        """Say a fact; its topic and type follow from `data`. Returns the message's id; by then it is on disk.
 
-        `at` is the time of the message (default now); `id` a name for it that is unique for ever. Raises `TooLarge`,
-        and `SpoolFull` when too much waits for receipts.
+        `at` is the time of the message (default now); `id` a name for it that is unique for ever: what was posted
+        under it before is not posted again. Raises `TooLargeError`, and `SpoolFullError` when too much waits for
+        receipts or the disk is full: then stop working, or what is done is not on the record.
         """
-        kind, type_ = _KIND_OF[type(data)]
-        posted = Posted(id or str(uuid.uuid4()), topics.topic(self.name, kind), b"")
-        posted = posted._replace(payload=self._encode(type_, posted.id, data, at or _now()))
-        with self._changed:
-            self._spool.keep(posted)
-            if self._up:
-                self._client.publish(posted.topic, posted.payload, qos=1)
-        return posted.id
+        return self._keep([self._wording.fact(data, at, id, traceparent)])[0]
+
+    def post_all(self, facts: Iterable[Struct], *, at: datetime | None = None) -> list[str]:
+        """Say several facts, all or none, in their order; many at once cost the disk no more than one."""
+        return self._keep([self._wording.fact(data, at) for data in facts])
+
+    def forward(self, type_: str, data: Mapping[str, Any], *, at: datetime | None = None, id: str | None = None) -> str:
+        """Pass on what a foreign tester wrote, as the contract's type for it holds it (`org.opencompute.ocptv` …)."""
+        return self._keep([self._wording.foreign(type_, data, at, id)])[0]
 
     def await_receipts(self, ids: Iterable[str] | None = None, *, timeout_s: float = 10.0) -> dict[str, SettledMessage]:
-        """Wait for receipts of these messages (None: of all that have none) and return those that came, by id.
+        """Wait for receipts of these messages and return those that came, by id.
 
-        A message may be `pending`: it is kept, and `fate` tells when it is settled.
+        None: of all that was posted since this was last called so, and of all that waits from before. A message may be
+        `pending`: the MES keeps it, and `fate` tells when it is settled.
         """
-        with self._changed:
-            wanted = [one.id for one in self._spool.unsettled()] if ids is None else list(ids)
-            self._changed.wait_for(lambda: not without_fate(self._spool, wanted), timeout_s)
-            return {one: fate for one in wanted if (fate := self._spool.fate(one))}
+        self._check_thread()
+        with self._link.changed:
+            asked = self._spool.without_receipt() | set(self._posted) if ids is None else set(ids)
+            missing = self._spool.without_receipt(asked)
+            self._awaited.append(missing)
+            try:
+                self._link.changed.wait_for(lambda: not missing, timeout_s)
+            finally:
+                self._awaited = [one for one in self._awaited if one is not missing]
+            if ids is None:
+                self._posted.clear()
+        return self._spool.fates(asked)
 
     def fate(self, id: str) -> SettledMessage | None:
-        """What became of a message so far; None while no receipt has come."""
-        with self._changed:
-            return self._spool.fate(id)
+        """What became of a message so far; None while no receipt has come, and some days after the last one."""
+        return self._spool.fate(id)
 
     def unsettled(self) -> list[str]:
         """Ids of what has no final fate yet, oldest first."""
-        with self._changed:
-            return [one.id for one in self._spool.unsettled()]
+        return self._spool.unsettled()
 
     def ask(
         self,
@@ -161,135 +204,144 @@ class Station(Facts):
         parts: Iterable[Child] = (),
         after: Iterable[str] = (),
         *,
-        timeout_s: float = 5.0,
+        timeout_s: float = ASK_S,
     ) -> StepAnswered | None:
         """May this step begin, with these parts? None when no answer comes in time.
 
         `after` are ids of messages that the answer must take into account.
         """
-        id = str(uuid.uuid4())
-        data = StepAsked(unit if isinstance(unit, UnitRef) else UnitRef(unit), step, tuple(parts), tuple(after))
-        payload = self._encode("mes.step.asked", id, data, _now())
+        self._check_thread()
         until = time.monotonic() + timeout_s
-        if not self.connected(timeout_s):
-            return None
-        self._client.publish(topics.topic(self.name, topics.ASK), payload, qos=1)
-        self._wait(lambda: id in self._answers, until - time.monotonic())
-        with self._changed:
-            return self._answers.pop(id, None)
+        asked = self._wording.ask(unit_ref(unit), step, parts, after)
+        with self._link.changed:
+            self._asked[asked.id] = (asked, None)
+            self._link.say(Said(asked.topic, asked.payload))
+            self._link.changed.wait_for(lambda: self._asked[asked.id][1], max(0.0, until - time.monotonic()))
+            return self._asked.pop(asked.id)[1]
 
-    def _wait(self, true: Callable[[], bool], timeout_s: float) -> bool:
-        with self._changed:
-            return self._changed.wait_for(true, max(0.0, timeout_s))
+    def permit(
+        self,
+        unit: str | UnitRef,
+        step: str,
+        parts: Iterable[Child] = (),
+        after: Iterable[str] = (),
+        *,
+        timeout_s: float = ASK_S,
+        on_no_answer: OnNoAnswer = "stop",
+    ) -> Permit:
+        """May this step begin, and how long does that hold? What no answer means is the caller's word: see `Permit`."""
+        asked_at = time.monotonic()
+        answer = self.ask(unit, step, parts, after, timeout_s=timeout_s)
+        return Permit.of(answer, asked_at, on_no_answer)
 
-    def _encode(self, type_: str, id: str, data: Struct, at: datetime) -> bytes:
-        payload = encode_event(type_, self.source, id, at, data)
-        if len(payload) > self._message_max_bytes:
-            raise TooLarge(f"the message has {len(payload)} bytes; {self._message_max_bytes} are allowed")
-        return payload
+    def run(self, unit: str | UnitRef, step: str, **how: Any) -> Run:
+        """An attempt of a step, to be used with `with`: asks, starts, collects values, reports. See `Run`."""
+        return Run(self, unit_ref(unit), step, **how)
 
-    def _make_client(self, url: str, ssl_context: ssl.SSLContext | None) -> paho.Client:
-        parts = urlsplit(url)
-        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-            raise ValueError("a broker's address is mqtt://host:port or mqtts://host:port")
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=f"station-{self.name}",
-            clean_session=True,
-            protocol=MQTTProtocolVersion.MQTTv311,
-        )
-        if parts.username:
-            client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
-        if parts.scheme == "mqtts":
-            client.tls_set_context(ssl_context or ssl.create_default_context())
-        client.reconnect_delay_set(1, RECONNECT_MAX_S)
-        client.on_socket_open = _without_delay
-        client.on_connect = self._on_connect
-        client.on_subscribe = self._on_subscribe
-        client.on_disconnect = self._on_disconnect
-        client.on_message = self._on_message
-        self._write_will(client)
-        client.connect_async(parts.hostname, parts.port or (8883 if parts.scheme == "mqtts" else 1883), KEEPALIVE_S)
-        return client
+    def follow(self, run: Run) -> None:
+        """Tell this run when the MES wants it to end."""
+        self._runs[run.name] = run
 
-    def _write_will(self, client: paho.Client) -> None:
-        """What the broker says for us should the connection break: for each connection a message of its own."""
-        at = _now()
-        will = StationStatus("offline", at, "the connection broke", will=True)
-        payload = encode_event("mes.station.status", self.source, str(uuid.uuid4()), at, will)
-        client.will_set(topics.topic(self.name, topics.STATUS), payload, qos=1, retain=True)
+    def unfollow(self, run: Run) -> None:
+        """The run has ended."""
+        self._runs.pop(run.name, None)
 
-    def _say_status(self, state: Any, since: datetime, reason: str | None) -> paho.MQTTMessageInfo:
-        data = StationStatus(state, since, reason)
-        payload = self._encode("mes.station.status", str(uuid.uuid4()), data, _now())
-        return self._client.publish(topics.topic(self.name, topics.STATUS), payload, qos=1, retain=True)
+    def greeting(self) -> list[Said]:
+        """What is said first on a new connection: our status, and what was asked and not answered."""
+        asks = [Said(asked.topic, asked.payload) for asked, answer in self._asked.values() if answer is None]
+        return [self._status_said(), *asks] if self._says_status else asks
 
-    def _on_connect(self, client: paho.Client, _u: Any, _flags: Any, code: Any, _p: Any) -> None:
-        if code.is_failure:
-            log.error("the broker refuses %s: %s", self.name, code)
-        else:
-            client.subscribe([(topic, 1) for topic in topics.station_subscriptions(self.name)])
-
-    def _on_subscribe(self, client: paho.Client, _u: Any, _mid: int, _codes: Any, _p: Any) -> None:
-        """Now receipts will be heard: say again what had none."""
-        with self._changed:
-            self._up = True
-            for posted in self._spool.unsettled():
-                client.publish(posted.topic, posted.payload, qos=1)
-            self._say_status(*self._status)
-            self._changed.notify_all()
-
-    def _on_disconnect(self, client: paho.Client, _u: Any, _flags: Any, code: Any, _p: Any) -> None:
-        with self._changed:
-            self._up = False
-        self._write_will(client)
-
-    def _on_message(self, client: paho.Client, _u: Any, message: paho.MQTTMessage) -> None:
-        """Only hands over. An error here would end the network's thread silently."""
-        try:
-            self._hear(message)
-        except Exception:
-            log.exception("what the MES said on %s could not be taken in", message.topic)
-
-    def _hear(self, message: paho.MQTTMessage) -> None:
-        address = topics.parse(message.topic)
-        for said in decode_answer(self.name, address.kind if address else "", bytes(message.payload)):
+    def hear(self, topic: str, payload: bytes) -> None:
+        """Take in what the MES said."""
+        address = topics.parse(topic)
+        for said in decode_answer(self.name, address.kind if address else "", payload):
             if not isinstance(said, Message):
-                log.warning("what the MES said on %s can't be read: %s", message.topic, said.reasons)
+                log.warning("what the MES said on %s can't be read: %s", topic, said.reasons)
             elif isinstance(said.data, StepAnswered):
-                self._take_answer(said.data)
+                self._take_answer(said, said.data)
             elif isinstance(said.data, MessagesSettled):
-                self._settle(said.data)
+                self._settle(said, said.data)
             elif isinstance(said.data, MessagesWanted):
                 self._say_again(said.data)
-            elif isinstance(said.data, RunStop) and self._on_stop:
-                self._on_stop(said.data)
+            elif isinstance(said.data, RunStop):
+                self._stop_run(said.data)
 
-    def _take_answer(self, answer: StepAnswered) -> None:
-        with self._changed:
-            self._answers[answer.asked] = answer
-            while len(self._answers) > ANSWERS_MAX:
-                self._answers.popitem(last=False)
-            self._changed.notify_all()
+    def _take_answer(self, said: Message, answer: StepAnswered) -> None:
+        self._note_clock(said)
+        with self._link.changed:
+            if waiting := self._asked.get(answer.asked):  # nobody waits for one that comes too late
+                self._asked[answer.asked] = (waiting[0], answer)
+                self._link.changed.notify_all()
 
-    def _settle(self, receipts: MessagesSettled) -> None:
-        at = _now()
-        with self._changed:
-            for one in receipts.settled:
-                self._spool.settle(one, at)
-            self._changed.notify_all()
+    def _settle(self, said: Message, receipts: MessagesSettled) -> None:
+        self._note_clock(said)
+        ours = self._spool.settle(receipts.settled, said.time)
+        self._window.settled(ours)
+        if self._spool.filled < EMPTIED:
+            self._alarms.over("spool_filling", "spool_full")
+        with self._link.changed:
+            for missing in self._awaited:
+                missing.difference_update(ours)
+            self._link.changed.notify_all()
 
     def _say_again(self, wanted: MessagesWanted) -> None:
-        with self._changed:
-            for posted in self._spool.settled_between(wanted.since, wanted.until):
-                if self._client.publish(posted.topic, posted.payload, qos=1).rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                    return
+        count = self._spool.want(wanted.since, wanted.until)
+        self._window.rewind()
+        log.info("the MES wants %d messages again that were settled since %s", count, wanted.since)
+
+    def _stop_run(self, stop: RunStop) -> None:
+        if run := self._runs.get(stop.run or ""):
+            run.stop(stop)
+        if self._on_stop:
+            self._on_stop(stop)
+
+    def _note_clock(self, said: Message) -> None:
+        self._clock.heard(said.time, _now())
+        if self._clock.is_off:
+            self._alarms.give("clock_skew", f"The clock is {self._clock.ahead_s:.1f} s ahead of the MES's; set it.")
+        else:
+            self._alarms.over("clock_skew")
+
+    def _keep(self, said: Sequence[Posted]) -> list[str]:
+        try:
+            self._spool.keep(said)
+        except SpoolFullError as error:
+            self._alarms.give("spool_full", str(error))
+            raise
+        except SpoolError as error:
+            self._alarms.give("spool_damaged", str(error))
+            raise
+        if self._spool.filled >= FILLING:
+            self._alarms.give("spool_filling", f"The spool is {self._spool.filled:.0%} full.")
+        self._link.wake()
+        ids = [one.id for one in said]
+        with self._link.changed:
+            self._posted.extend(ids)
+        return ids
+
+    def _status_said(self) -> Said:
+        said = self._wording.status(*self._status)
+        return Said(said.topic, said.payload, retain=True)
+
+    def _connect(self, listener: Listener) -> Connection:
+        """A connection with a last will of its own."""
+        will = self._wording.will() if self._says_status else None
+        subscriptions = topics.station_subscriptions(self.name)
+        return Connection(self._broker, self._client_id, self._mqtt, self._tls, will, subscriptions, listener)
+
+    def _wait(self, true: Callable[[], bool], timeout_s: float) -> bool:
+        self._check_thread()
+        with self._link.changed:
+            return self._link.changed.wait_for(true, max(0.0, timeout_s))
+
+    def _check_thread(self) -> None:
+        if self._link.is_me:
+            raise RuntimeError("a callback of the station's network thread can't wait for the network")
 
 
-def _without_delay(_client: paho.Client, _userdata: Any, sock: Any) -> None:
-    """Small messages go at once: otherwise an answer takes 80 ms longer."""
-    with suppress(OSError):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def default_path(client_id: str) -> Path:
+    """Where a station's spool is if nobody says so."""
+    return Path.home() / ".mes-station" / f"{client_id}.spool"
 
 
 def _now() -> datetime:

@@ -1,6 +1,6 @@
 """What a station says most, each in one call."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,7 +10,10 @@ from msgspec import Struct
 
 from mes.formats.messages import (
     Child,
+    Defect,
+    Identifier,
     PartInstalled,
+    PartReceived,
     PartRemoved,
     Program,
     ReportedConnection,
@@ -18,7 +21,10 @@ from mes.formats.messages import (
     RunReported,
     StepCompleted,
     StepStarted,
+    UnitIdentified,
+    UnitPacked,
     UnitRef,
+    UnitShipped,
 )
 
 
@@ -32,22 +38,35 @@ def of_lot(part: str, lot: str, quantity: Decimal | float | int | None = None, m
     return Child(part, lot=lot, quantity=None if quantity is None else Decimal(str(quantity)), maker=maker)
 
 
-class Facts:
+def unit_ref(unit: str | UnitRef) -> UnitRef:
+    """A unit by its serial, or by serial and part where a serial alone is ambiguous."""
+    return unit if isinstance(unit, UnitRef) else UnitRef(unit)
+
+
+class Facts(ABC):
     """Calls that post one fact each and return its message's id; times default to now."""
 
     @abstractmethod
-    def post(self, data: Struct, *, at: datetime | None = None, id: str | None = None) -> str:
+    def post(
+        self, data: Struct, *, at: datetime | None = None, id: str | None = None, traceparent: str | None = None
+    ) -> str:
         """Say a fact."""
 
     def start(
-        self, unit: str, step: str, *, at: datetime | None = None, run: str | None = None, operator: str | None = None
+        self,
+        unit: str | UnitRef,
+        step: str,
+        *,
+        at: datetime | None = None,
+        run: str | None = None,
+        operator: str | None = None,
     ) -> str:
         """A step begins; `run` is the station's own name for this attempt."""
-        return self.post(StepStarted(UnitRef(unit), step, at or _now(), run, operator))
+        return self.post(StepStarted(unit_ref(unit), step, at or _now(), run, operator))
 
     def complete(
         self,
-        unit: str,
+        unit: str | UnitRef,
         step: str,
         outcome: Any = "pass",
         *,
@@ -56,17 +75,23 @@ class Facts:
         operator: str | None = None,
     ) -> str:
         """A step that measures nothing ended: pass, fail, error, aborted."""
-        return self.post(StepCompleted(UnitRef(unit), step, at or _now(), outcome, run, operator))
+        return self.post(StepCompleted(unit_ref(unit), step, at or _now(), outcome, run, operator))
 
     def install(
-        self, parent: str, position: str, child: Child, *, at: datetime | None = None, operator: str | None = None
+        self,
+        parent: str | UnitRef,
+        position: str,
+        child: Child,
+        *,
+        at: datetime | None = None,
+        operator: str | None = None,
     ) -> str:
         """A part, or some of a lot, was put into a position."""
-        return self.post(PartInstalled(UnitRef(parent), position, child, at or _now(), operator))
+        return self.post(PartInstalled(unit_ref(parent), position, child, at or _now(), operator))
 
     def remove(
         self,
-        parent: str,
+        parent: str | UnitRef,
         position: str,
         child: Child,
         *,
@@ -75,11 +100,11 @@ class Facts:
         reason: str | None = None,
     ) -> str:
         """A part, or some of a lot, was taken out of a position."""
-        return self.post(PartRemoved(UnitRef(parent), position, child, at or _now(), operator, reason))
+        return self.post(PartRemoved(unit_ref(parent), position, child, at or _now(), operator, reason))
 
     def report(
         self,
-        unit: str,
+        unit: str | UnitRef,
         step: str,
         started_at: datetime,
         ended_at: datetime,
@@ -88,24 +113,51 @@ class Facts:
         run: str | None = None,
         measurements: Iterable[ReportedMeasurement] = (),
         connections: Iterable[ReportedConnection] = (),
+        defects: Iterable[Defect] = (),
+        purpose: Any = "production",
         operator: str | None = None,
+        fixture: str | None = None,
         program: Program | None = None,
     ) -> str:
         """An attempt ended, with its values and the station's own verdict. The MES judges for itself."""
         return self.post(
             RunReported(
-                UnitRef(unit),
+                unit_ref(unit),
                 step,
                 started_at,
                 ended_at,
                 outcome,
                 run=run,
+                purpose=purpose,
                 operator=operator,
+                fixture=fixture,
                 program=program,
                 measurements=tuple(measurements),
                 connections=tuple(connections),
+                defects=tuple(defects),
             )
         )
+
+    def receive(self, child: Child, *, at: datetime | None = None, date_code: str | None = None) -> str:
+        """A bought part, or some of a lot, arrived."""
+        said = PartReceived(
+            child.part, at or _now(), child.serial, child.lot, child.quantity, child.maker, date_code=date_code
+        )
+        return self.post(said)
+
+    def identify(self, unit: str | UnitRef, identifiers: Iterable[tuple[str, str]]) -> str:
+        """What is printed on a unit or read from it: kind (MAC, UUID, maker serial …) and value of each."""
+        return self.post(UnitIdentified(unit_ref(unit), tuple(Identifier(kind, value) for kind, value in identifiers)))
+
+    def pack(self, unit: str | UnitRef, *, into: str | None = None, at: datetime | None = None) -> str:
+        """A unit was packed."""
+        return self.post(UnitPacked(unit_ref(unit), at or _now(), into))
+
+    def ship(
+        self, unit: str | UnitRef, *, order: str | None = None, to: str | None = None, at: datetime | None = None
+    ) -> str:
+        """A unit left the floor."""
+        return self.post(UnitShipped(unit_ref(unit), at or _now(), order, to))
 
 
 def _now() -> datetime:

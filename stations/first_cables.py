@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from random import Random
 from threading import Lock
 from typing import Final
@@ -68,9 +69,13 @@ class Cable:
 
 @dataclass
 class Line:
-    """The stations of the line; each does one thing at a time. `open` it, and `close` it in the end."""
+    """The stations of the line; each does one thing at a time. `open` it, and `close` it in the end.
+
+    What they say is kept in the folder `spools` until the MES has it.
+    """
 
     url: str
+    spools: Path
     random: Random
     stations: dict[str, Station] = field(default_factory=dict)
     busy: dict[str, Lock] = field(default_factory=dict)
@@ -81,7 +86,7 @@ class Line:
         """Connect every station. Raises `WorkStopped` if one can't."""
         for name in STATIONS:
             self.busy[name] = Lock()
-            self.stations[name] = self._open.enter_context(Station(self.url, name))
+            self.stations[name] = self._open.enter_context(Station(self.url, name, spool=self.spools / f"{name}.spool"))
         for name, station in self.stations.items():
             if not station.connected():
                 self.close()

@@ -99,7 +99,7 @@ class Floor:
 
     async def build(self) -> None:
         """Both cables through their route, at the same time."""
-        line = Line(self.local.parts.mqtt_url, self.random)
+        line = Line(self.local.parts.mqtt_url, self.local.token_file.parent / "stations", self.random)
         await asyncio.to_thread(line.open)
         try:
             async with asyncio.TaskGroup() as tasks:

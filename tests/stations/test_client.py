@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
 from paho.mqtt import client as paho
@@ -26,10 +27,12 @@ from mes.formats.messages import (
     encode_settled,
 )
 from mes.mqtt.address import parse_url
-from stations.client import Station, TooLarge
+from stations.client import Station, TooLargeError
 from stations.facts import of_lot, serialized
 from tests import parts
 from tests.embedded.programs import wait_until
+
+Opener: TypeAlias = Callable[..., Station]
 
 
 class PlayedMes:
@@ -84,6 +87,16 @@ def _now() -> datetime:
 
 
 @pytest.fixture
+def open_station(broker: Broker, tmp_path: Path) -> Callable[..., Station]:
+    """Opens a station of a name, with its spool in the test's folder."""
+
+    def opened(name: str = "s1", **how: Any) -> Station:
+        return Station(broker.url, name, spool=how.pop("spool", tmp_path / f"{name}.spool"), **how)
+
+    return opened
+
+
+@pytest.fixture
 def mes(broker: Broker) -> Iterator[PlayedMes]:
     played = PlayedMes(broker.url)
     yield played
@@ -91,8 +104,8 @@ def mes(broker: Broker) -> Iterator[PlayedMes]:
     played.client.loop_stop()
 
 
-def test_every_fact_is_one_call_and_gets_its_receipt(broker: Broker, mes: PlayedMes) -> None:
-    with Station(broker.url, "s1") as station:
+def test_every_fact_is_one_call_and_gets_its_receipt(open_station: Opener, mes: PlayedMes) -> None:
+    with open_station() as station:
         begun = _now() - timedelta(seconds=5)
         sent = [
             station.start("CB-1", "crimp", run="r1", operator="m.rossi"),
@@ -118,9 +131,9 @@ def test_every_fact_is_one_call_and_gets_its_receipt(broker: Broker, mes: Played
     assert {one.source for one in heard.values()} == {"stations/s1"}
 
 
-def test_what_has_no_receipt_is_said_again_after_a_lost_connection(broker: Broker, mes: PlayedMes) -> None:
+def test_what_has_no_receipt_is_said_again_after_a_lost_connection(open_station: Opener, mes: PlayedMes) -> None:
     mes.fate = lambda message: None
-    with Station(broker.url, "s1") as station:
+    with open_station() as station:
         id = station.start("CB-1", "crimp")
         wait_until(lambda: mes.ids("step") == [id])
         assert station.await_receipts(timeout_s=0.2) == {}
@@ -131,9 +144,9 @@ def test_what_has_no_receipt_is_said_again_after_a_lost_connection(broker: Broke
     assert set(mes.ids("step")) == {id}
 
 
-def test_what_is_said_while_the_broker_is_away_comes_when_it_is_back(broker: Broker) -> None:
+def test_what_is_said_while_the_broker_is_away_comes_when_it_is_back(broker: Broker, open_station: Opener) -> None:
     played = PlayedMes(broker.url)
-    with Station(broker.url, "s1") as station:
+    with open_station() as station:
         assert station.connected()
         parts.run(broker.stop())
         wait_until(lambda: not station.connected(0))
@@ -145,9 +158,9 @@ def test_what_is_said_while_the_broker_is_away_comes_when_it_is_back(broker: Bro
     played.client.loop_stop()
 
 
-def test_a_pending_fact_is_kept_until_it_is_settled(broker: Broker, mes: PlayedMes) -> None:
+def test_a_pending_fact_is_kept_until_it_is_settled(open_station: Opener, mes: PlayedMes) -> None:
     mes.fate = lambda message: "pending"
-    with Station(broker.url, "s1") as station:
+    with open_station() as station:
         id = station.start("CB-1", "crimp")
         assert station.await_receipts()[id].fate == "pending"
         assert station.unsettled() == [id]
@@ -158,8 +171,8 @@ def test_a_pending_fact_is_kept_until_it_is_settled(broker: Broker, mes: PlayedM
         assert fate.fate == "applied"
 
 
-def test_an_ask_is_answered_or_not(broker: Broker, mes: PlayedMes) -> None:
-    with Station(broker.url, "s1") as station:
+def test_an_ask_is_answered_or_not(open_station: Opener, mes: PlayedMes) -> None:
+    with open_station() as station:
         answer = station.ask("CB-1", "crimp", parts=[serialized("CON", "C1")], after=["m1"])
         assert answer is not None
         assert (answer.granted, answer.grant) == (True, "g1")
@@ -170,16 +183,16 @@ def test_an_ask_is_answered_or_not(broker: Broker, mes: PlayedMes) -> None:
         assert station.unsettled() == []  # an ask is not kept
 
 
-def test_too_large_is_refused_before_it_is_sent(broker: Broker, mes: PlayedMes) -> None:
-    with Station(broker.url, "s1", message_max_bytes=1000) as station:
+def test_too_large_is_refused_before_it_is_sent(open_station: Opener, mes: PlayedMes) -> None:
+    with open_station(message_max_bytes=1000) as station:
         values = [ReportedMeasurement(f"m{number}", 1.0, "V") for number in range(100)]
-        with pytest.raises(TooLarge, match="1000 are allowed"):
+        with pytest.raises(TooLargeError, match="1000 are allowed"):
             station.report("CB-1", "t", _now(), _now(), "pass", measurements=values)
         assert station.unsettled() == []
 
 
-def test_a_broken_connection_is_told_by_the_broker_each_time_anew(broker: Broker, mes: PlayedMes) -> None:
-    with Station(broker.url, "s1") as station:
+def test_a_broken_connection_is_told_by_the_broker_each_time_anew(open_station: Opener, mes: PlayedMes) -> None:
+    with open_station() as station:
         for times in (1, 2):
             assert station.connected()
             wait_until(lambda times=times: [one.will for one in mes.statuses()].count(False) == times)
@@ -190,16 +203,16 @@ def test_a_broken_connection_is_told_by_the_broker_each_time_anew(broker: Broker
     wait_until(lambda: mes.statuses()[-1].state == "offline")
 
 
-def test_a_station_that_leaves_says_so_itself(broker: Broker, mes: PlayedMes) -> None:
-    with Station(broker.url, "s1") as station:
+def test_a_station_that_leaves_says_so_itself(open_station: Opener, mes: PlayedMes) -> None:
+    with open_station() as station:
         station.connected()
         station.status("running")
     wait_until(lambda: [one.state for one in mes.statuses()] == ["idle", "running", "offline"])
     assert not any(one.will for one in mes.statuses())
 
 
-def test_what_was_settled_is_said_again_when_wanted(broker: Broker, mes: PlayedMes) -> None:
-    with Station(broker.url, "s1") as station:
+def test_what_was_settled_is_said_again_when_wanted(open_station: Opener, mes: PlayedMes) -> None:
+    with open_station() as station:
         id = station.start("CB-1", "crimp")
         station.await_receipts()
         mes.say("s1", "wanted", "mes.messages.wanted", MessagesWanted(_now() - timedelta(minutes=1)))
@@ -208,14 +221,16 @@ def test_what_was_settled_is_said_again_when_wanted(broker: Broker, mes: PlayedM
 
 def _cut(station: Station) -> None:
     """The network breaks: no goodbye is said."""
-    sock = station._client.socket()
+    connection = station._link._connection
+    assert connection is not None
+    sock = connection._client.socket()
     assert sock is not None
     with suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
 
 
-def test_messages_are_json_that_others_can_read(broker: Broker, mes: PlayedMes) -> None:
-    with Station(broker.url, "s1") as station:
+def test_messages_are_json_that_others_can_read(open_station: Opener, mes: PlayedMes) -> None:
+    with open_station() as station:
         at = datetime(2026, 11, 22, 10, tzinfo=UTC)
         station.start("CB-1", "crimp", at=at)
         station.await_receipts()

@@ -167,7 +167,7 @@ def decode_answer(station: str, kind: str, payload: bytes, *, max_bytes: int = M
 
 
 def encode_event(
-    type: str, source: str, id: str, time: datetime, data: Struct, traceparent: str | None = None
+    type: str, source: str, id: str, time: datetime, data: Struct | Mapping[str, Any], traceparent: str | None = None
 ) -> bytes:
     """One event as structured JSON. `time` must have a zone; it is written in UTC."""
     return _ENCODER.encode(_Event("1.0", id, source, type, time, data, traceparent=traceparent))

@@ -1,0 +1,45 @@
+"""What a station's people should hear of: said in the log, and to whoever listens."""
+
+import logging
+from collections.abc import Callable
+from typing import Literal, NamedTuple, TypeAlias
+
+log = logging.getLogger(__name__)
+
+AlarmCode: TypeAlias = Literal["spool_filling", "spool_full", "spool_damaged", "clock_skew", "refused", "too_large"]
+
+
+class Alarm(NamedTuple):
+    """Something a person should mend: a stable word, and a sentence."""
+
+    code: AlarmCode
+    text: str
+
+
+OnAlarm: TypeAlias = Callable[[Alarm], None]
+
+
+class Alarms:
+    """Says each trouble once, until it is over."""
+
+    def __init__(self, station: str, on_alarm: OnAlarm | None) -> None:
+        self._station = station
+        self._on_alarm = on_alarm
+        self._standing: set[AlarmCode] = set()
+
+    def give(self, code: AlarmCode, text: str) -> None:
+        """There is trouble. The listener must not raise; if it does, that is logged."""
+        if code in self._standing:
+            return
+        self._standing.add(code)
+        log.warning("%s: %s", self._station, text)
+        if self._on_alarm is None:
+            return
+        try:
+            self._on_alarm(Alarm(code, text))
+        except Exception:
+            log.exception("whoever listens to the alarms of %s failed", self._station)
+
+    def over(self, *codes: AlarmCode) -> None:
+        """The trouble is over; when it comes again, it is said again."""
+        self._standing.difference_update(codes)

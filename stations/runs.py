@@ -1,0 +1,240 @@
+"""An attempt of a step as a test program lives it: asked for, started, values while it runs, reported at its end.
+
+    with station.run("TR-0042", "power-on", operator="m.rossi") as run:
+        run.measure("rail_12v", 12.04, "V", low=11.8, high=12.2)
+        run.samples({"gpu1.temp": [41.0, 41.5]}, start=began, period_s=5)
+        run.wait(60)
+
+Whatever ends the block, the run is reported: with `error` if the program failed, `aborted` if it was interrupted.
+"""
+
+import secrets
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from msgspec import Struct
+
+from mes.formats.messages import (
+    Child,
+    Defect,
+    Program,
+    ReportedConnection,
+    ReportedMeasurement,
+    RunReported,
+    RunStop,
+    SamplesTaken,
+    StepStarted,
+    UnitRef,
+    sample_times,
+)
+from stations.asking import ASK_S, NotPermittedError, OnNoAnswer, Permit
+from stations.wording import TooLargeError
+
+
+class RunStoppedError(Exception):
+    """The MES wants a run to end: a limit that it watches was broken. Ends the `with` block and goes no further."""
+
+
+class Poster(Protocol):
+    """What a run needs of its station."""
+
+    def post(self, data: Struct) -> str: ...
+
+    def permit(
+        self,
+        unit: UnitRef,
+        step: str,
+        parts: Iterable[Child],
+        after: Iterable[str],
+        *,
+        timeout_s: float,
+        on_no_answer: OnNoAnswer,
+    ) -> Permit: ...
+
+    def follow(self, run: "Run") -> None: ...
+
+    def unfollow(self, run: "Run") -> None: ...
+
+
+class Run:
+    """One attempt. Entering it asks (unless `ask=False`) and raises `NotPermittedError` if it may not begin.
+
+    `run` is the station's own name for the attempt, unique at the station; one is made if none is given. `outcome` is
+    the station's claim; while it is None it is `fail` if a value is outside its limits, a connection is not where it
+    should be, a defect was found or the MES stopped the run, else `pass`.
+    """
+
+    def __init__(
+        self,
+        station: Poster,
+        unit: UnitRef,
+        step: str,
+        *,
+        run: str | None = None,
+        ask: bool = True,
+        parts: Iterable[Child] = (),
+        after: Iterable[str] = (),
+        on_no_answer: OnNoAnswer = "stop",
+        timeout_s: float = ASK_S,
+        purpose: Any = "production",
+        operator: str | None = None,
+        fixture: str | None = None,
+        program: Program | None = None,
+    ) -> None:
+        self.name = run or f"{_now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        self.outcome: Any = None
+        self.stopped: RunStop | None = None
+        self.permit: Permit | None = None
+        self.started_at = _now()
+        self._station = station
+        self._unit, self._step = unit, step
+        self._ask = ask
+        self._asked = (tuple(parts), tuple(after), timeout_s, on_no_answer)
+        self._said: dict[str, Any] = {"purpose": purpose, "operator": operator, "fixture": fixture, "program": program}
+        self._measurements: list[ReportedMeasurement] = []
+        self._connections: list[ReportedConnection] = []
+        self._defects: list[Defect] = []
+        self._stop = threading.Event()
+
+    def __enter__(self) -> Self:
+        if self._ask:
+            parts, after, timeout_s, on_no_answer = self._asked
+            self.permit = self._station.permit(
+                self._unit, self._step, parts, after, timeout_s=timeout_s, on_no_answer=on_no_answer
+            )
+            if not self.permit.holds:
+                raise NotPermittedError(self.permit)
+        self.started_at = _now()
+        self._station.follow(self)
+        self._station.post(StepStarted(self._unit, self._step, self.started_at, self.name, self._said["operator"]))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self._station.unfollow(self)
+        stopped = isinstance(error, RunStoppedError)
+        if error is not None and not stopped:
+            self.outcome = "error" if isinstance(error, Exception) else "aborted"
+        self.report()
+        return stopped
+
+    def measure(
+        self,
+        name: str,
+        value: Any,
+        unit: str | None = None,
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        outcome: Any = None,
+        position: str | None = None,
+    ) -> bool:
+        """A value, with the station's own limits if it has any; whether it is within them. The MES judges anew."""
+        if outcome is None and (low is not None or high is not None):
+            outcome = "pass" if _within(value, low, high) else "fail"
+        self._measurements.append(ReportedMeasurement(name, value, unit, low, high, outcome, position))
+        return bool(outcome != "fail")
+
+    def connect(self, end: str, expected: str, seen: Sequence[str], ohms: float | None = None) -> bool:
+        """Where the wire that starts at `end` was seen to end; whether that is where it should."""
+        self._connections.append(ReportedConnection(end, expected, tuple(seen), ohms))
+        return tuple(seen) == (expected,)
+
+    def find(self, code: str, position: str | None = None, text: str | None = None) -> None:
+        """A fault was found."""
+        self._defects.append(Defect(code, position, text))
+
+    def samples(
+        self,
+        channels: Mapping[str, Sequence[float | None]],
+        *,
+        start: datetime,
+        period_s: float | None = None,
+        offsets_s: Sequence[float] | None = None,
+    ) -> list[str]:
+        """Telemetry from `start` on, sent while the run goes on; in several messages where one would be too large."""
+        offsets = None if offsets_s is None else tuple(offsets_s)
+        values = {name: list(some) for name, some in channels.items()}
+        return self._sample(SamplesTaken(self._unit, self._step, start, values, self.name, period_s, offsets))
+
+    def check(self) -> None:
+        """Raises `RunStoppedError` if the MES wants the run to end."""
+        if self.stopped:
+            raise RunStoppedError(" ".join(one.text for one in self.stopped.reasons) or "the MES wants the run to end")
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass while the unit soaks; raises `RunStoppedError` as soon as the MES wants the run to end."""
+        self._stop.wait(seconds)
+        self.check()
+
+    def stop(self, stop: RunStop) -> None:
+        """The MES wants the run to end. Called from another thread."""
+        self.stopped = stop
+        self._stop.set()
+
+    def report(self) -> str:
+        """Say how it ended. The `with` block does it."""
+        return self._station.post(
+            RunReported(
+                self._unit,
+                self._step,
+                self.started_at,
+                max(_now(), self.started_at),  # a clock may be set back meanwhile
+                self.outcome or self._claim(),
+                run=self.name,
+                measurements=tuple(self._measurements),
+                connections=tuple(self._connections),
+                defects=tuple(self._defects),
+                **self._said,
+            )
+        )
+
+    def _claim(self) -> Any:
+        failed = (
+            self.stopped is not None
+            or any(one.outcome == "fail" for one in self._measurements)
+            or any(one.seen != (one.end_b,) for one in self._connections)
+            or bool(self._defects)
+        )
+        return "fail" if failed else "pass"
+
+    def _sample(self, taken: SamplesTaken) -> list[str]:
+        try:
+            return [self._station.post(taken)]
+        except TooLargeError:
+            return [id for half in _halves(taken) for id in self._sample(half)]
+
+
+def _halves(taken: SamplesTaken) -> list[SamplesTaken]:
+    """The first and the second half of the time; raises TooLargeError for a single sample."""
+    times = sample_times(taken)
+    middle = len(times) // 2
+    if not middle:
+        raise TooLargeError("One sample of all channels is too large for a message.")
+    return [_part(taken, times, slice(0, middle)), _part(taken, times, slice(middle, None))]
+
+
+def _part(taken: SamplesTaken, times: Sequence[float], part: slice) -> SamplesTaken:
+    first = times[part][0]
+    return SamplesTaken(
+        taken.unit,
+        taken.step,
+        taken.start + timedelta(seconds=first),
+        {name: values[part] for name, values in taken.channels.items()},
+        taken.run,
+        taken.period_s,
+        tuple(one - first for one in times[part]) if taken.offsets_s is not None else None,
+    )
+
+
+def _within(value: Any, low: float | None, high: float | None) -> bool:
+    numeric = isinstance(value, int | float) and value == value
+    return numeric and (low is None or value >= low) and (high is None or value <= high)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

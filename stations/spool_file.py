@@ -1,0 +1,189 @@
+"""The file of a spool: opened by one process at a time, recognised, and mended when it is damaged.
+
+SQLite's write-ahead log makes a commit safe whenever the process ends. `locking_mode=EXCLUSIVE` holds the file's lock
+until it is closed, on every operating system, and the system lets go of it when the process dies.
+"""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from mes.formats.messages import SettledMessage, WireReason
+
+log = logging.getLogger(__name__)
+
+APPLICATION_ID: Final = 0x4D455353
+"""Stands in the file's header: `file` and we know by it what it is."""
+VERSION: Final = 1
+OPEN_WAIT_S: Final = 2.0
+"""How long an opener waits for a process that is just ending."""
+HEADER: Final = b"SQLite format 3\0"
+COMPANIONS: Final = ("", "-wal", "-shm")
+MEMORY: Final = ":memory:"
+
+_SCHEMA: Final = f"""
+CREATE TABLE station (name TEXT NOT NULL);
+CREATE TABLE message (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    topic TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    waiting INTEGER NOT NULL DEFAULT 1,
+    fate TEXT,
+    settled_at REAL,
+    reasons BLOB,
+    payload BLOB NOT NULL
+);
+CREATE INDEX message_waiting ON message (seq, size) WHERE waiting;
+CREATE INDEX message_settled ON message (settled_at, size) WHERE NOT waiting;
+CREATE INDEX message_pending ON message (seq) WHERE fate = 'pending';
+PRAGMA user_version = {VERSION};
+PRAGMA application_id = {APPLICATION_ID};
+"""
+_COLUMNS: Final = "seq, id, topic, size, waiting, fate, settled_at, reasons, payload"
+_reasons = msgspec.json.Decoder(tuple[WireReason, ...]).decode
+
+
+class SpoolError(Exception):
+    """The spool can't be used: it says why and what to do."""
+
+
+class SpoolInUseError(SpoolError):
+    """Another process has the spool open: two would send the same messages."""
+
+
+class SpoolFullError(SpoolError):
+    """Too much waits for receipts: the MES can't be reached, or does not keep up. Stop working."""
+
+
+class SpoolDamagedError(SpoolError):
+    """The file can't be read any more. At the next start what can be read is taken over into a new one."""
+
+
+def open_file(path: Path, station: str) -> tuple[sqlite3.Connection, str | None]:
+    """The spool of a station, made if there is none, and a sentence if it was damaged and mended."""
+    if str(path) == MEMORY:
+        return _open(path, station), None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _check_header(path)
+    try:
+        return _open(path, station), None
+    except sqlite3.DatabaseError as error:
+        if _is_held(error):
+            raise SpoolInUseError(
+                f"The spool {path} is open in another process. A station has one client; a second program that speaks "
+                "as the same station needs a spool of its own."
+            ) from error
+        if isinstance(error, sqlite3.OperationalError):
+            raise SpoolError(f"The spool {path} can't be opened: {error}.") from error
+        return _mend(path, station, error)
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """What SQLite says in here, said as an error of ours."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            raise SpoolFullError(f"The disk of the spool {path} is full.") from error
+        raise SpoolError(f"The spool {path} can't be used: {error}.") from error
+    except sqlite3.ProgrammingError as error:
+        raise SpoolError(f"The spool {path} is closed.") from error
+    except sqlite3.DatabaseError as error:
+        raise SpoolDamagedError(
+            f"The spool {path} is damaged ({error}). Start the station's program again: what can be read is taken over."
+        ) from error
+
+
+def read_fate(id: str, fate: Any, reasons: bytes | None) -> SettledMessage:
+    """A message's fate as it is stored."""
+    return SettledMessage(fate, id=id, reasons=_reasons(reasons) if reasons else ())
+
+
+def write_reasons(one: SettledMessage) -> bytes | None:
+    """A fate's reasons as they are stored."""
+    return msgspec.json.encode(one.reasons) if one.reasons else None
+
+
+def _open(path: Path, station: str) -> sqlite3.Connection:
+    """Raises sqlite3.DatabaseError for a file that is held or damaged."""
+    db = sqlite3.connect(path, timeout=OPEN_WAIT_S, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA journal_size_limit = 16777216")
+        db.execute("BEGIN IMMEDIATE")  # takes the lock that it never gives back
+        db.execute("COMMIT")
+        _recognise(db, path, station)
+        return db
+    except BaseException:
+        db.close()
+        raise
+
+
+def _recognise(db: sqlite3.Connection, path: Path, station: str) -> None:
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if not tables:
+        db.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
+    (found,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if found != APPLICATION_ID or version > VERSION:
+        raise SpoolError(f"{path} is no spool, or one of a newer version. It is left as it is.")
+    (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(verdict)
+    db.execute("INSERT INTO station (name) SELECT ? WHERE NOT EXISTS (SELECT 1 FROM station)", (station,))
+    (owner,) = db.execute("SELECT name FROM station").fetchone()
+    if owner != station:
+        raise SpoolError(f"The spool {path} holds what {owner} said; {station} needs a spool of its own.")
+
+
+def _check_header(path: Path) -> None:
+    """A file that never was a spool is left alone. One of zeros is what a power cut leaves of a new file."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        header = file.read(len(HEADER))
+        if header.strip(b"\0") and header != HEADER:
+            raise SpoolError(f"{path} is no spool. It is left as it is; name another file.")
+
+
+def _is_held(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _mend(path: Path, station: str, error: sqlite3.DatabaseError) -> tuple[sqlite3.Connection, str]:
+    """Set the damaged file aside, for people to look at, and take over what can be read of it."""
+    aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
+    for companion in COMPANIONS:
+        with suppress(FileNotFoundError):
+            Path(f"{path}{companion}").rename(f"{aside}{companion}")
+    db = _open(path, station)
+    taken = sum(_take_over(db, rows) for rows in _readable(aside))
+    text = f"The spool {path} was damaged ({error}); it is kept as {aside.name}. {taken} messages could be read of it."
+    log.error(text)
+    return db, text
+
+
+def _readable(aside: Path) -> Iterator[Iterator[tuple[Any, ...]]]:
+    """The rows of a damaged file, from its begin up to the damage, and from its end back to it."""
+    for direction in ("ASC", "DESC"):
+        with suppress(sqlite3.Error), closing(sqlite3.connect(aside, timeout=OPEN_WAIT_S)) as damaged:
+            yield iter(damaged.execute(f"SELECT {_COLUMNS} FROM message NOT INDEXED ORDER BY seq {direction}"))
+
+
+def _take_over(db: sqlite3.Connection, rows: Iterator[tuple[Any, ...]]) -> int:
+    """Copy rows until one can't be read; how many are new. Commits."""
+    taken = 0
+    db.execute("BEGIN IMMEDIATE")
+    with suppress(sqlite3.DatabaseError):
+        for row in rows:
+            marks = ", ".join("?" * len(row))
+            taken += db.execute(f"INSERT OR IGNORE INTO message ({_COLUMNS}) VALUES ({marks})", row).rowcount
+    db.execute("COMMIT")
+    return taken

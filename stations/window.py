@@ -1,0 +1,107 @@
+"""Which messages of a spool are on their way: sent, and without a receipt so far.
+
+A bounded number, so that a day's backlog drains without flooding the broker or the MES. What gets no receipt is sent
+again after a while, and less and less often while no receipt comes at all: a MES that is down finds its broker's queue
+no longer than it must be.
+"""
+
+import logging
+import random
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from stations.spool import Spool, Waiting
+
+log = logging.getLogger(__name__)
+
+MAX_MESSAGES: Final = 1000
+MAX_BYTES: Final = 8 * 1024 * 1024
+AGAIN_MIN_S: Final = 30.0
+"""How long a receipt is waited for before a message is sent again."""
+AGAIN_MAX_S: Final = 600.0
+PENDING_AGAIN_S: Final = 600.0
+"""How often the MES is asked, by saying it again, what became of a pending message."""
+AT_ONCE: Final = 200
+"""Most messages read from the spool at a time, so that what comes in is not kept waiting."""
+
+
+class _Sent(NamedTuple):
+    size: int
+    at: float
+
+
+class Window:
+    """The messages on their way. Called by one thread; times are seconds of a clock that nobody sets."""
+
+    def __init__(self, spool: Spool, *, max_messages: int = MAX_MESSAGES, again_s: float = AGAIN_MIN_S) -> None:
+        self._spool = spool
+        self._max_messages = max_messages
+        self._again_min_s = again_s
+        self._again_s = again_s
+        self._sent: dict[str, _Sent] = {}
+        self._bytes = 0
+        self._after = 0
+        self._pending_at = float("-inf")
+
+    def __len__(self) -> int:
+        return len(self._sent)
+
+    def begin(self, now: float) -> None:
+        """A new connection: everything that waits is sent again, from the oldest on."""
+        self._sent.clear()
+        self._bytes = 0
+        self._again_s = self._again_min_s
+        self.rewind()
+        self._doubt_pending(now)
+
+    def rewind(self) -> None:
+        """Something older waits again."""
+        self._after = 0
+
+    def settled(self, ids: Iterable[str]) -> None:
+        """Receipts came: the MES is there."""
+        for id in ids:
+            self._forget(id)
+        self._again_s = self._again_min_s
+
+    def due(self, now: float, room: int) -> list[Waiting]:
+        """What is to be sent now, in order, where the broker takes `room` messages. What is given counts as sent."""
+        self._give_up_late(now)
+        if now - self._pending_at > PENDING_AGAIN_S:
+            self._doubt_pending(now)
+        messages = self._next(min(room, AT_ONCE, self._max_messages - len(self._sent)))
+        for one in messages:
+            self._sent[one.id] = _Sent(len(one.payload), now)
+            self._bytes += len(one.payload)
+        return messages
+
+    def _next(self, most: int) -> list[Waiting]:
+        """The next that wait and are not on their way."""
+        while most > 0 and self._bytes < MAX_BYTES:
+            found = self._spool.waiting(self._after, most, MAX_BYTES - self._bytes)
+            if not found:
+                break
+            self._after = found[-1].seq
+            if new := [one for one in found if one.id not in self._sent]:
+                return new
+        return []
+
+    def _give_up_late(self, now: float) -> None:
+        """What was sent long ago and has no receipt is not on its way any more: it is sent again, in its turn."""
+        late = [id for id, one in self._sent.items() if now - one.at > self._again_s]
+        if not late:
+            return
+        log.warning("no receipt came for %d messages in %.0f s; they are sent again", len(late), self._again_s)
+        for id in late:
+            self._forget(id)
+        self._again_s = min(self._again_s * 2, AGAIN_MAX_S) * random.uniform(0.9, 1.1)
+        self.rewind()
+
+    def _forget(self, id: str) -> None:
+        if one := self._sent.pop(id, None):
+            self._bytes -= one.size
+
+    def _doubt_pending(self, now: float) -> None:
+        self._pending_at = now
+        if self._spool.doubt_pending():
+            self.rewind()
