@@ -8,7 +8,7 @@ program's fault, never the product's.
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from mes.domain import quantities
 from mes.domain.facts import ERROR, FAIL, PASS, SKIPPED
@@ -37,6 +37,25 @@ class Measurement(NamedTuple):
     position: str | None = None
 
 
+class Reported(Protocol):
+    """A measurement as it came: ours, or a message's own, which has the same fields."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def value(self) -> Value: ...
+    @property
+    def unit(self) -> str | None: ...
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
+    @property
+    def outcome(self) -> str | None: ...
+    @property
+    def position(self) -> str | None: ...
+
+
 class JudgedMeasurement(NamedTuple):
     """A measurement with what it was judged by.
 
@@ -53,7 +72,7 @@ class JudgedMeasurement(NamedTuple):
     high: float | None
     equals: str | float | bool | None
     verdict: str
-    reported: Measurement
+    reported: Reported
 
     @property
     def called(self) -> str:
@@ -74,7 +93,7 @@ def called(name: str, position: str | None) -> str:
     return f"{name} at {position}" if position else name
 
 
-def judge_measurement(measurement: Measurement, by: Characteristic | None) -> Finding:
+def judge_measurement(measurement: Reported, by: Characteristic | None) -> Finding:
     """What a characteristic (None: the definition has none of this name) makes of a measurement."""
     value = measurement.value
     if by is None or value is None:
@@ -88,7 +107,7 @@ def judge_measurement(measurement: Measurement, by: Characteristic | None) -> Fi
     return _judge_number(measurement, by)
 
 
-def _judge_double(measurement: Measurement, by: Characteristic, value: float) -> Finding:
+def _judge_double(measurement: Reported, by: Characteristic, value: float) -> Finding:
     """A finite number already in the definition's unit."""
     low, high, unit = by.low, by.high, by.unit
     within = (low is None or low <= value) and (high is None or value <= high)
@@ -97,7 +116,7 @@ def _judge_double(measurement: Measurement, by: Characteristic, value: float) ->
     return Finding(JudgedMeasurement(name, position, value, unit, low, high, None, verdict, measurement), by)
 
 
-def _judge_word(measurement: Measurement, by: Characteristic, wanted: str | bool) -> Finding:
+def _judge_word(measurement: Reported, by: Characteristic, wanted: str | bool) -> Finding:
     """A value that must equal a text or a truth value."""
     value = measurement.value
     if type(value) is not type(wanted):
@@ -106,7 +125,7 @@ def _judge_word(measurement: Measurement, by: Characteristic, wanted: str | bool
     return Finding(_judged(measurement, value, measurement.unit, by, PASS if value == wanted else FAIL), by)
 
 
-def _judge_number(measurement: Measurement, by: Characteristic) -> Finding:
+def _judge_number(measurement: Reported, by: Characteristic) -> Finding:
     """A number, or every number of a list, in the definition's unit."""
     numbers = list(_leaves(measurement.value, _DEPTH_MAX))
     if not numbers or not all(type(number) in (int, float) for number in numbers):
@@ -147,14 +166,14 @@ def _converted(value: Value, source: str, target: str) -> Value:
         return None
 
 
-def _fault(measurement: Measurement, by: Characteristic, code: str, why: str) -> Finding:
+def _fault(measurement: Reported, by: Characteristic, code: str, why: str) -> Finding:
     name = called(measurement.name, measurement.position)
     fault = reason(code, f"{name} {why}.", measurement=name, unit=measurement.unit)
     return Finding(_judged(measurement, measurement.value, measurement.unit, by, ERROR), by, fault)
 
 
 def _judged(
-    measurement: Measurement, value: Value, unit: str | None, by: Characteristic | None, verdict: str
+    measurement: Reported, value: Value, unit: str | None, by: Characteristic | None, verdict: str
 ) -> JudgedMeasurement:
     low, high, equals = (by.low, by.high, by.equals) if by else (None, None, None)
     return JudgedMeasurement(

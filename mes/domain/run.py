@@ -17,7 +17,9 @@ from typing import NamedTuple
 from mes.domain import cable
 from mes.domain.cable import ConnectionVerdict, Netlist, SeenConnection
 from mes.domain.facts import ABORTED, ERROR, FAIL, INTERRUPTED, PASS, SKIPPED
-from mes.domain.limits import UNSET, Finding, JudgedMeasurement, Measurement, broken, called, judge_measurement
+from mes.domain.limit_sheets import LimitSheet, Shape, lay_out, shape_of
+from mes.domain.limits import UNSET, Finding, Reported, broken, called, judge_measurement
+from mes.domain.measured import Measured
 from mes.domain.product import NETLIST, Characteristic, Definition, Step
 from mes.domain.refusals import Reason, reason
 
@@ -27,6 +29,8 @@ NOT_JUDGED = frozenset((ERROR, ABORTED, SKIPPED, INTERRUPTED))
 
 REASONS_MAX = 100  # a pod with every wire wrong gives its first hundred; the connections' verdicts are all there
 _NAMES_MAX = 20
+_SHEETS_MAX = 500
+"""Most shapes of runs that are remembered for one definition."""
 
 
 class Defect(NamedTuple):
@@ -42,7 +46,7 @@ class Report(NamedTuple):
 
     step: str
     claim: str
-    measurements: Sequence[Measurement] = ()
+    measurements: Sequence[Reported] = ()
     connections: Sequence[SeenConnection] = ()
     defects: Sequence[Defect] = ()
 
@@ -55,7 +59,7 @@ class Judgement(NamedTuple):
     """
 
     verdict: str
-    measured: tuple[JudgedMeasurement, ...]
+    measured: Measured
     connections: tuple[ConnectionVerdict, ...]
     reasons: tuple[Reason, ...]
     deviations: tuple[Reason, ...]
@@ -68,7 +72,7 @@ class Criteria:
     (None) nothing is known of the product and the station's claim decides.
     """
 
-    __slots__ = ("_required", "by_name", "definition", "netlist")
+    __slots__ = ("_required", "_sheets", "by_name", "definition", "netlist")
 
     def __init__(self, definition: Definition | None) -> None:
         self.definition = definition
@@ -78,6 +82,7 @@ class Criteria:
         self.netlist = Netlist(definition.netlist) if definition and definition.netlist else None
         steps = definition.route if definition else ()
         self._required = {step.step: tuple(self._requirements(step)) for step in steps}
+        self._sheets: dict[tuple[str, Shape], LimitSheet | None] = {}
 
     def _requirements(self, step: Step) -> Iterator[tuple[str, str | None]]:
         for need in step.needs:
@@ -92,25 +97,42 @@ class Criteria:
         """Whether a step must test the whole netlist."""
         return (NETLIST, None) in self.required(step)
 
-    def characteristic(self, measurement: Measurement) -> Characteristic | None:
+    def characteristic(self, measurement: Reported) -> Characteristic | None:
         """What a measurement is judged by: the characteristic of its name at its position, or at any position."""
         named = self.by_name.get(measurement.name)
         return (named.get(measurement.position) or named.get(None)) if named else None
 
+    def sheet(self, report: Report) -> LimitSheet | None:
+        """The limits for runs shaped like this one; None where measurements have to be judged one by one."""
+        key = (report.step, shape_of(report.measurements))
+        if key not in self._sheets:
+            if len(self._sheets) >= _SHEETS_MAX:
+                self._sheets.clear()
+            self._sheets[key] = lay_out(report.measurements, self.characteristic, self.required(report.step))
+        return self._sheets[key]
+
 
 def judge(criteria: Criteria, report: Report) -> Judgement:
     """The verdict on a run by its unit's definition."""
+    if report.claim == PASS and not (report.connections or report.defects) and (clean := _clean(criteria, report)):
+        return clean
     findings = [judge_measurement(measured, criteria.characteristic(measured)) for measured in report.measurements]
     if report.claim in NOT_JUDGED:
-        kept = tuple(finding.judged._replace(verdict=UNSET) for finding in findings)
-        return Judgement(report.claim, kept, (), (_kept(report.claim),), ())
+        kept = Measured.of(findings)
+        return Judgement(report.claim, kept.without_verdicts(UNSET), (), (_kept(report.claim),), ())
     connections = _compare(criteria, report)
     fails = list(_fails(report, findings, connections))
     faults = list(_faults(criteria, report, findings, connections))
     verdict = FAIL if fails else ERROR if faults else PASS
-    measured = tuple(finding.judged for finding in findings)
     reasons, deviations = (fails + faults)[:REASONS_MAX], tuple(_deviations(criteria, report, findings))
-    return Judgement(verdict, measured, connections, tuple(reasons), deviations)
+    return Judgement(verdict, Measured.of(findings), connections, tuple(reasons), deviations)
+
+
+def _clean(criteria: Criteria, report: Report) -> Judgement | None:
+    """The judgement of a run in which everything is as it should be: of nearly every run there is."""
+    sheet = criteria.sheet(report)
+    measured = sheet.passes(report.measurements) if sheet else None
+    return Judgement(PASS, measured, (), (), ()) if measured is not None else None
 
 
 def _kept(claim: str) -> Reason:
