@@ -19,6 +19,7 @@ from mes.queries.journal import entries_of_subject
 from mes.queries.pages import Page
 from mes.queries.runs import RunSummary, RunView, list_runs, run_view
 from mes.queries.samples import POINTS_DEFAULT, POINTS_MAX, Asked, Series, series
+from mes.queries.traces import TraceView, trace_of
 from mes.queries.units import UnitSummary, UnitView, list_units, unit_view
 from mes.queries.where_used import Sought, Use, When, where_used
 from mes.rest.door import act_of, database_of, now, router, settings_of
@@ -108,6 +109,14 @@ async def get_samples(
     async with database_of(request).reading() as connection:
         unit = await find_unit(connection, serial, part)
         return await series(connection, unit.id, asked, limit=limit, cursor=cursor)
+
+
+@units.get("/{serial}/trace")
+async def get_trace(request: Request, serial: Name, part: Part = None) -> TraceView:
+    """The unit's trace, worked out anew from the journal: the spans that a tracing system is sent, and what is open."""
+    async with database_of(request).reading() as connection:
+        unit = await find_unit(connection, serial, part)
+        return await trace_of(connection, unit.id)
 
 
 @units.get("/{serial}/genealogy")
