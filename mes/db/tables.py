@@ -532,6 +532,17 @@ ledger_head = Table(
     comment="Where the sequencer stands.",
 )
 
+feed = Table(
+    "feed",
+    metadata,
+    Column("name", KEY, primary_key=True, comment="What reads the journal: traces, …"),
+    Column("position", BigInteger, nullable=False, comment="Position of the last entry it is done with; -1: none."),
+    Column("moved_at", MOMENT, nullable=False, comment="When it got there, or was set there."),
+    Column("failing_since", MOMENT, comment="Since when what comes next can't be delivered; null: it can."),
+    Column("problem", Text, comment="Why not, as its last try said."),
+    comment="Cursors over the journal: how far each feed has come, and what keeps it.",
+)
+
 token = Table(
     "token",
     metadata,

@@ -318,6 +318,28 @@ def upgrade() -> None:
         comment="What a run measured, without the values: shared by all runs of the same shape.",
     )
     op.create_table(
+        "feed",
+        sa.Column("name", sa.Text(collation="C"), nullable=False, comment="What reads the journal: traces, …"),
+        sa.Column(
+            "position",
+            sa.BigInteger(),
+            nullable=False,
+            comment="Position of the last entry it is done with; -1: none.",
+        ),
+        sa.Column(
+            "moved_at", sa.DateTime(timezone=True), nullable=False, comment="When it got there, or was set there."
+        ),
+        sa.Column(
+            "failing_since",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="Since when what comes next can't be delivered; null: it can.",
+        ),
+        sa.Column("problem", sa.Text(), nullable=True, comment="Why not, as its last try said."),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_feed")),
+        comment="Cursors over the journal: how far each feed has come, and what keeps it.",
+    )
+    op.create_table(
         "ledger_head",
         sa.Column("one", sa.SmallInteger(), server_default="1", nullable=False, comment="Always 1: there is one row."),
         sa.Column("next_position", sa.BigInteger(), nullable=False, comment="Position that the next entry gets."),
@@ -1066,6 +1088,7 @@ def downgrade() -> None:
     op.drop_table("lot")
     op.drop_table("line")
     op.drop_table("ledger_head")
+    op.drop_table("feed")
     op.drop_table("layout")
     op.drop_table("journal_subject")
     op.drop_table("journal_position")
