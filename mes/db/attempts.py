@@ -1,13 +1,29 @@
 """Attempts of steps, as folded: rows follow the fold, the facts they follow from are in the journal."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mes.db.keys import key_text
 from mes.db.session import driver
 from mes.domain.unit import Attempt
+
+_SAVE: Final = """
+    INSERT INTO attempt (unit_id, step, number, station, run, run_id, started_at, ended_at, claim, outcome, counted,
+                         deviations, opened_key, closed_key)
+    SELECT unit_id, step, number, station, run, run_id, started_at, ended_at, claim, outcome, counted,
+           deviations::text[], opened_key, closed_key
+    FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::text[], $6::uuid[], $7::timestamptz[],
+                $8::timestamptz[], $9::text[], $10::text[], $11::bool[], $12::text[], $13::text[], $14::text[])
+         AS a (unit_id, step, number, station, run, run_id, started_at, ended_at, claim, outcome, counted,
+               deviations, opened_key, closed_key)
+    ON CONFLICT (unit_id, step, number) DO UPDATE SET
+        station = excluded.station, run = excluded.run, run_id = excluded.run_id,
+        started_at = excluded.started_at, ended_at = excluded.ended_at, claim = excluded.claim,
+        outcome = excluded.outcome, counted = excluded.counted, deviations = excluded.deviations,
+        opened_key = excluded.opened_key, closed_key = excluded.closed_key
+"""
 
 
 def _row(unit_id: str, one: Attempt) -> tuple[Any, ...]:
@@ -23,7 +39,7 @@ def _row(unit_id: str, one: Attempt) -> tuple[Any, ...]:
         one.claim,
         one.outcome,
         one.counted,
-        list(one.deviations),
+        f"{{{','.join(one.deviations)}}}",  # codes are words: as text[] they need no quotes
         key_text(one.opened_by),
         key_text(one.closed_by) if one.closed_by else None,
     )
@@ -34,19 +50,8 @@ async def save_attempts(connection: AsyncConnection, attempts: Iterable[tuple[st
     newest = {(unit_id, one.step, one.number): (unit_id, one) for unit_id, one in attempts}
     if not newest:
         return
-    await (await driver(connection)).executemany(
-        """
-        INSERT INTO attempt (unit_id, step, number, station, run, run_id, started_at, ended_at, claim, outcome,
-                             counted, deviations, opened_key, closed_key)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-        ON CONFLICT (unit_id, step, number) DO UPDATE SET
-            station = excluded.station, run = excluded.run, run_id = excluded.run_id,
-            started_at = excluded.started_at, ended_at = excluded.ended_at, claim = excluded.claim,
-            outcome = excluded.outcome, counted = excluded.counted, deviations = excluded.deviations,
-            opened_key = excluded.opened_key, closed_key = excluded.closed_key
-        """,
-        [_row(unit_id, one) for unit_id, one in newest.values()],
-    )
+    columns = zip(*(_row(unit_id, one) for unit_id, one in newest.values()), strict=True)
+    await (await driver(connection)).execute(_SAVE, *columns)
 
 
 async def replace_attempts(connection: AsyncConnection, unit_id: str, attempts: Sequence[Attempt]) -> None:

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import uuid_utils
-from sqlalchemy import LargeBinary, Table, Text, bindparam, func, select, text, update
+from sqlalchemy import LargeBinary, Table, Text, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mes.db import tables
+from mes.db import copying, tables
 from mes.db.session import driver
 from mes.formats.canonical import canonical
 
@@ -87,7 +87,7 @@ class Written(NamedTuple):
 
 def moment(at: datetime) -> str:
     """A moment as the journal writes it: RFC 3339 in UTC with microseconds."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"  # strftime takes five times as long
 
 
 def compose(event: Event, heads: Mapping[str, Head], site: str, at: datetime) -> Written:
@@ -134,18 +134,28 @@ async def write(connection: AsyncConnection, entries: Sequence[Written], at: dat
     """COPY composed entries into the journal and wake who listens when this transaction commits."""
     if not entries:
         return
-    copy = await driver(connection)
-    await copy.copy_records_to_table(
+    ids = [copying.uuid(one.id) for one in entries]
+    recorded_at = copying.moment(at)
+    await copying.copy_in(
+        connection,
         "journal",
-        columns=("id", "recorded_at", "type", "body"),
-        records=[(one.id, at, one.type, one.body.decode()) for one in entries],
+        ("id", "recorded_at", "type", "body"),
+        [
+            copying.row(id, recorded_at, copying.text(one.type), copying.binary(one.body))
+            for id, one in zip(ids, entries, strict=True)
+        ],
     )
-    await copy.copy_records_to_table(
+    await copying.copy_in(
+        connection,
         "journal_subject",
-        columns=("subject_id", "number", "entry_id", "effective_at"),
-        records=[(subject, number, one.id, one.effective_at) for one in entries for subject, number in one.subjects],
+        ("subject_id", "number", "entry_id", "effective_at"),
+        [
+            copying.row(copying.uuid(subject), copying.integer(number), id, copying.moment(one.effective_at))
+            for id, one in zip(ids, entries, strict=True)
+            for subject, number in one.subjects
+        ],
     )
-    await connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
+    await (await driver(connection)).execute(f"NOTIFY {CHANNEL}")
 
 
 async def load_heads(connection: AsyncConnection, subjects: Iterable[Subject]) -> dict[str, Head]:

@@ -7,7 +7,8 @@ from mes.domain.facts import Key
 
 def key_text(key: Key) -> str:
     """A key as text. Sources hold no blanks, so blanks part the fields; the id may hold anything."""
-    return f"{key.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ} {key.rank:02d} {key.source} {key.id}"
+    at = key.at.astimezone(UTC).isoformat(timespec="microseconds")
+    return f"{at[:-6]}Z {key.rank:02d} {key.source} {key.id}"
 
 
 def parse_key(text: str) -> Key:

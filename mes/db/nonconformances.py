@@ -1,7 +1,7 @@
 """Nonconformances as the fold opens and closes them; what people add to them is in mes.commands.nonconformances."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,33 +21,40 @@ class Opened(NamedTuple):
 
 async def open_nonconformances(connection: AsyncConnection, opened: Sequence[Opened]) -> list[str]:
     """Store those that are not stored yet; returns the ids of the new ones, as UUID texts."""
-    raw = await driver(connection)
-    new = []
-    for unit_id, one, run_id, reasons in opened:
-        stored = await raw.fetchval(
-            """
-            INSERT INTO nonconformance (id, unit_id, step, state, run_id, reasons, opened_key, opened_at)
-            VALUES ($1, $2, $3, 'open', $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING RETURNING id::text
-            """,
-            one.id,
-            unit_id,
-            one.step,
-            run_id,
-            reasons,
-            key_text(one.opened_by),
-            one.opened_by.at,
-        )
-        if stored:
-            new.append(stored)
-    return new
+    if not opened:
+        return []
+    # Once each: a unit that was folded again tells of all that it ever opened.
+    rows = {row[0]: row for row in map(_row, opened)}
+    stored = await (await driver(connection)).fetch(
+        """
+        INSERT INTO nonconformance (id, unit_id, step, state, run_id, reasons, opened_key, opened_at)
+        SELECT id, unit_id, step, 'open', run_id, reasons, opened_key, opened_at
+        FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::timestamptz[])
+             AS n (id, unit_id, step, run_id, reasons, opened_key, opened_at)
+        ON CONFLICT (id) DO NOTHING RETURNING id::text
+        """,
+        *zip(*rows.values(), strict=True),
+    )
+    return [row["id"] for row in stored]
+
+
+def _row(opened: Opened) -> tuple[Any, ...]:
+    unit_id, one, run_id, reasons = opened
+    return one.id, unit_id, one.step, run_id, reasons, key_text(one.opened_by), one.opened_by.at
 
 
 async def settle_nonconformances(connection: AsyncConnection, settled: Iterable[Settlement]) -> None:
     """Close what the fold settled."""
-    await (await driver(connection)).executemany(
-        "UPDATE nonconformance SET state = 'closed', closed_at = $2 WHERE id = $1",
-        [(one.id, one.by.at) for one in settled],
-    )
+    closed = {one.id: one.by.at for one in settled}
+    if closed:
+        await (await driver(connection)).execute(
+            """
+            UPDATE nonconformance n SET state = 'closed', closed_at = c.closed_at
+            FROM unnest($1::uuid[], $2::timestamptz[]) AS c (id, closed_at) WHERE n.id = c.id
+            """,
+            list(closed),
+            list(closed.values()),
+        )
 
 
 async def reopen_others(connection: AsyncConnection, unit_id: str, unsettled: Iterable[str]) -> None:

@@ -1,17 +1,19 @@
 """Runs: immutable records, their values in arrays against a layout that all runs of the same shape share."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mes.db import copying
 from mes.db.journal import new_id
 from mes.db.session import driver
 from mes.domain.cable import ConnectionVerdict
-from mes.domain.limits import JudgedMeasurement
+from mes.domain.limits import Value
+from mes.domain.measured import Layout
 from mes.domain.refusals import Reason
 from mes.domain.run import Defect, Judgement
 
@@ -39,34 +41,11 @@ class RunRecord(NamedTuple):
     digest: str
 
 
-class Layout(NamedTuple):
-    """What was measured, without the values."""
-
-    names: list[str]
-    units: list[str | None]
-    lows: list[float | None]
-    highs: list[float | None]
-    positions: list[str | None]
-
-    @property
-    def digest(self) -> str:
-        return hashlib.sha256(repr(tuple(self)).encode()).hexdigest()
-
-
-_layout_ids: dict[tuple[str, str], str] = {}
-"""Layout ids this process has seen committed, by database and digest."""
-LAYOUTS_KNOWN_MAX = 50_000
-
-
-def layout_of(measured: Sequence[JudgedMeasurement]) -> Layout:
-    """The layout of a run's measurements, in the units and limits that were in force."""
-    return Layout(
-        [one.name for one in measured],
-        [one.unit for one in measured],
-        [one.low for one in measured],
-        [one.high for one in measured],
-        [one.position for one in measured],
-    )
+_layout_ids: dict[tuple[str, Layout], str] = {}
+"""Ids of layouts that this process has seen committed, by database."""
+LAYOUTS_KNOWN_MAX = 5_000
+_encode = msgspec.json.Encoder(order="sorted").encode
+_EMPTY_LIST = copying.text("[]")
 
 
 def is_number(value: Any) -> bool:
@@ -95,60 +74,92 @@ async def store_runs(connection: AsyncConnection, runs: Sequence[RunRecord]) -> 
     """COPY runs in; layouts not seen before are added first."""
     if not runs:
         return
-    layouts = {one.id: layout_of(one.judgement.measured) for one in runs if one.judgement.measured}
-    ids = await _layout_ids_of(connection, {layout.digest: layout for layout in layouts.values()})
-    rows = [_row(one, ids[layouts[one.id].digest] if one.id in layouts else None) for one in runs]
-    await (await driver(connection)).copy_records_to_table("run", columns=_COLUMNS, records=rows)
+    # By identity: runs of one shape share their layout, and comparing it for each would cost more than storing it.
+    layouts = {id(layout): layout for one in runs if (layout := one.judgement.measured.layout).names}
+    ids = await _layout_ids_of(connection, set(layouts.values()))
+    packed = {key: copying.uuid(ids[layout]) for key, layout in layouts.items()}
+    rows = [_row(one, packed.get(id(one.judgement.measured.layout), copying.NULL)) for one in runs]
+    await copying.copy_in(connection, "run", _COLUMNS, rows)
 
 
-def _row(one: RunRecord, layout_id: str | None) -> tuple[Any, ...]:
-    measured = one.judgement.measured
-    values = [measurement.value for measurement in measured]
-    others = {str(at): value for at, value in enumerate(values) if value is not None and not is_number(value)}
-    return (
-        *one[:15],
-        one.judgement.verdict,
-        _text(reasons_plain(one.judgement.reasons)),
+def _row(one: RunRecord, layout_id: bytes) -> bytes:
+    judgement = one.judgement
+    numbers, others = _columns_of(judgement.measured.values)
+    return copying.row(
+        copying.uuid(one.id),
+        copying.uuid(one.unit_id),
+        copying.uuid(one.product_id),
+        copying.text(one.step),
+        copying.text(one.station),
+        copying.text(one.run),
+        copying.text(one.purpose),
+        copying.moment(one.started_at),
+        copying.moment(one.ended_at),
+        copying.moment(one.received_at),
+        copying.integer(one.operator),
+        copying.text(one.fixture),
+        copying.text(one.program),
+        copying.text(one.program_version),
+        copying.text(one.claim),
+        copying.text(judgement.verdict),
+        _json(reasons_plain(judgement.reasons)),
         layout_id,
-        [float(value) if is_number(value) else None for value in values] if measured else None,
-        _text(others) if others else None,
-        [measurement.verdict for measurement in measured] if measured else None,
-        _text([connection_plain(wire) for wire in one.judgement.connections]) if one.judgement.connections else None,
-        _text([defect._asdict() for defect in one.defects]) if one.defects else None,
-        one.digest,
+        copying.doubles(numbers) if numbers else copying.NULL,
+        _json_or_null(others),
+        copying.texts(tuple(judgement.measured.verdicts)) if numbers else copying.NULL,
+        _json_or_null([connection_plain(wire) for wire in judgement.connections]),
+        _json_or_null([defect._asdict() for defect in one.defects]),
+        copying.text(one.digest),
     )
 
 
-def _text(value: Any) -> str:
+def _columns_of(values: Sequence[Value]) -> tuple[Sequence[float | None], dict[str, Value]]:
+    """The values that are numbers, None where not, and the others by index."""
+    if set(map(type, values)) <= {float}:
+        return values, {}
+    others = {str(at): value for at, value in enumerate(values) if value is not None and not is_number(value)}
+    return [float(value) if is_number(value) else None for value in values], others
+
+
+def _json(value: Any) -> bytes:
     # Not canonical JSON: that has no whole numbers beyond 2^53, and a station may well have measured one.
-    return msgspec.json.encode(value, order="sorted").decode()
+    return copying.binary(_encode(value)) if value else _EMPTY_LIST
 
 
-async def _layout_ids_of(connection: AsyncConnection, layouts: dict[str, Layout]) -> dict[str, str]:
-    """Ids of layouts by digest. Only ids read back are remembered: one just added may yet be rolled back."""
+def _json_or_null(value: Any) -> bytes:
+    return copying.binary(_encode(value)) if value else copying.NULL
+
+
+async def _layout_ids_of(connection: AsyncConnection, layouts: Collection[Layout]) -> dict[Layout, str]:
+    """Ids of layouts. Only ids read back are remembered: one just added may yet be rolled back."""
     database = str(connection.engine.url)
-    missing = [digest for digest in layouts if (database, digest) not in _layout_ids]
-    ids = {digest: _layout_ids[database, digest] for digest in layouts if (database, digest) in _layout_ids}
+    ids = {layout: known for layout in layouts if (known := _layout_ids.get((database, layout)))}
+    missing = {_digest(layout): layout for layout in layouts if layout not in ids}
     if not missing:
         return ids
     raw = await driver(connection)
-    known = await raw.fetch("SELECT digest, id::text FROM layout WHERE digest = ANY($1::text[])", missing)
+    known = await raw.fetch("SELECT digest, id::text FROM layout WHERE digest = ANY($1::text[])", list(missing))
     if len(_layout_ids) > LAYOUTS_KNOWN_MAX:
         _layout_ids.clear()
     for digest, layout_id in known:
-        ids[digest] = _layout_ids[database, digest] = layout_id
-    for digest in sorted(set(missing) - ids.keys()):
+        ids[missing[digest]] = _layout_ids[database, missing.pop(digest)] = layout_id
+    for digest in sorted(missing):
         # DO UPDATE, not DO NOTHING: it waits for another writer of the same layout and returns that one's id.
-        ids[digest] = await raw.fetchval(
+        ids[missing[digest]] = await raw.fetchval(
             """
             INSERT INTO layout (id, digest, names, units, lows, highs, positions) VALUES ($1, $2, $3, $4, $5, $6, $7)
             ON CONFLICT (digest) DO UPDATE SET digest = excluded.digest RETURNING id::text
             """,
             new_id(),
             digest,
-            *layouts[digest],
+            *missing[digest],
         )
     return ids
+
+
+def _digest(layout: Layout) -> str:
+    """The SHA-256 of a layout, hex."""
+    return hashlib.sha256(repr(tuple(layout)).encode()).hexdigest()
 
 
 async def operator_numbers(connection: AsyncConnection, names: Iterable[str]) -> dict[str, int]:

@@ -66,7 +66,7 @@ def lay_out(
     lows, highs = tuple(one.low for one in by), tuple(one.high for one in by)
     names, positions = tuple(one.name for one in measurements), tuple(one.position for one in measurements)
     return LimitSheet(
-        Layout(names, tuple(one.unit for one in by), lows, highs, positions, (None,) * len(by)),
+        Layout(names, tuple(one.unit for one in by), lows, highs, positions),
         tuple(-_LARGEST if low is None else low for low in lows),
         tuple(_LARGEST if high is None else high for high in highs),
         (PASS,) * len(by),

@@ -5,7 +5,7 @@ its judgement.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, overload
+from typing import NamedTuple, TypeAlias, overload
 
 from mes.domain.limits import Finding, JudgedMeasurement, Reported, Value
 
@@ -18,24 +18,30 @@ class Layout(NamedTuple):
     lows: tuple[float | None, ...]
     highs: tuple[float | None, ...]
     positions: tuple[str | None, ...]
-    equals: tuple[str | float | bool | None, ...]
 
 
-NOTHING = Layout((), (), (), (), (), ())
+Equals: TypeAlias = str | float | bool | None
 
 
 class Measured(Sequence[JudgedMeasurement]):
     """The judged measurements of one run in the order of its report."""
 
-    __slots__ = ("layout", "reported", "values", "verdicts")
+    __slots__ = ("equals", "layout", "reported", "values", "verdicts")
 
     def __init__(
-        self, layout: Layout, values: Sequence[Value], verdicts: Sequence[str], reported: Sequence[Reported]
+        self,
+        layout: Layout,
+        values: Sequence[Value],
+        verdicts: Sequence[str],
+        reported: Sequence[Reported],
+        equals: Sequence[Equals] = (),
     ) -> None:
+        """`equals` is what each had to equal; nothing if there were limits only."""
         self.layout = layout
         self.values = values
         self.verdicts = verdicts
         self.reported = reported
+        self.equals = equals
 
     @classmethod
     def of(cls, findings: Iterable[Finding]) -> "Measured":
@@ -43,12 +49,12 @@ class Measured(Sequence[JudgedMeasurement]):
         rows = [finding.judged for finding in findings]
         columns = list(zip(*(row[:-1] for row in rows), strict=True)) if rows else [()] * 8
         names, positions, values, units, lows, highs, equals, verdicts = columns
-        layout = Layout(names, units, lows, highs, positions, equals)
-        return cls(layout, values, verdicts, [row.reported for row in rows])
+        layout = Layout(names, units, lows, highs, positions)
+        return cls(layout, values, verdicts, [row.reported for row in rows], equals)
 
     def without_verdicts(self, verdict: str) -> "Measured":
         """The same, all with one verdict."""
-        return Measured(self.layout, self.values, [verdict] * len(self), self.reported)
+        return Measured(self.layout, self.values, [verdict] * len(self), self.reported, self.equals)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -60,7 +66,7 @@ class Measured(Sequence[JudgedMeasurement]):
     def __getitem__(self, at: int | slice) -> JudgedMeasurement | list[JudgedMeasurement]:
         if isinstance(at, slice):
             return [self[one] for one in range(*at.indices(len(self)))]
-        names, units, lows, highs, positions, equals = self.layout
+        names, units, lows, highs, positions = self.layout
         return JudgedMeasurement(
             names[at],
             positions[at],
@@ -68,7 +74,7 @@ class Measured(Sequence[JudgedMeasurement]):
             units[at],
             lows[at],
             highs[at],
-            equals[at],
+            self.equals[at] if self.equals else None,
             self.verdicts[at],
             self.reported[at],
         )
