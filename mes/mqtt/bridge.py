@@ -88,6 +88,11 @@ class Bridge:
         """Whether the broker has welcomed us and knows what we listen to."""
         return self._session.is_up
 
+    @property
+    def waiting(self) -> int:
+        """Messages that arrived and were not taken yet."""
+        return len(self._queue)
+
     async def connected(self) -> None:
         """Waits until it is up."""
         await self._session.connected()

@@ -9,7 +9,8 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Final, Protocol, TypeAlias
+from time import perf_counter
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from mes.formats.messages import MESSAGE_MAX_BYTES, Arrived, decode
 from mes.mqtt import topics
@@ -35,6 +36,24 @@ class Retried(Protocol):
     def settled(self) -> Sequence[Settled]: ...
 
 
+class BatchDone(NamedTuple):
+    """A batch that was ingested at a moment, for those who watch: its messages, and their fates in the same order.
+
+    `settled` is None where it failed and comes again. `waiting` messages have arrived behind it. Stages in seconds:
+    reading the bytes, settling until after the commit, acknowledging and sending the receipts.
+    """
+
+    at: datetime
+    arrived: Sequence[Arrived]
+    settled: Sequence[Settled] | None
+    waiting: int
+    read_s: float
+    settle_s: float
+    tell_s: float
+
+
+Watch: TypeAlias = Callable[[BatchDone], None]
+"""Is told of each batch, after everyone else; it must not raise."""
 Retry: TypeAlias = Callable[[datetime], Awaitable[Retried]]
 
 
@@ -46,12 +65,13 @@ async def run(
     batch_max_messages: int = 1000,
     linger_ms: float = 5.0,
     message_max_bytes: int = MESSAGE_MAX_BYTES,
+    watch: Watch | None = None,
 ) -> None:
     """Ingests until it is cancelled; the batch in hand is finished then. `source` is who signs the receipts."""
     pause_s = RETRY_MIN_S
     while True:
         batch = await bridge.get_batch(batch_max_messages, linger_ms)
-        if await _finish(_ingest(bridge, settle, batch, source, message_max_bytes)):
+        if await _finish(_ingest(bridge, settle, batch, source, message_max_bytes, watch)):
             pause_s = RETRY_MIN_S
         else:
             bridge.drop(pause_s)
@@ -100,19 +120,31 @@ def read(batch: Sequence[Delivery], message_max_bytes: int = MESSAGE_MAX_BYTES) 
 
 
 async def _ingest(
-    bridge: Bridge, settle: Settle, batch: Sequence[Delivery], source: str, message_max_bytes: int
+    bridge: Bridge,
+    settle: Settle,
+    batch: Sequence[Delivery],
+    source: str,
+    message_max_bytes: int,
+    watch: Watch | None,
 ) -> bool:
     """Whether the batch was settled, and so acknowledged."""
-    at = datetime.now(UTC)
+    at, began = datetime.now(UTC), perf_counter()
     arrived = read(batch, message_max_bytes)
+    was_read = perf_counter()
+    settled: Sequence[Settled] | None = ()
     try:
         settled = await settle(arrived, at) if arrived else ()
     except Exception:
         log.exception("a batch of %d messages was not settled; they will be delivered again", len(batch))
-        return False
-    bridge.ack(batch)
-    publish_settled(bridge, settled, source=source, at=at)
-    return True
+        settled = None
+    was_settled = perf_counter()
+    if settled is not None:
+        bridge.ack(batch)
+        publish_settled(bridge, settled, source=source, at=at)
+    if watch:
+        stages = (was_read - began, was_settled - was_read, perf_counter() - was_settled)
+        watch(BatchDone(at, arrived, settled, bridge.waiting, *stages))
+    return settled is not None
 
 
 async def _finish(work: Awaitable[bool]) -> bool:
