@@ -3,7 +3,7 @@
 The journal is the only store of facts: what a unit is folded from again is what the auditor reads.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, get_args
@@ -41,25 +41,31 @@ _TIMES = frozenset({"started_at", "ended_at", "valid_until"})
 
 def entry_data(entry: Entry) -> dict[str, Any]:
     """A fact or decision as the journal's `data.fact`: what it is, when, who said it, and its own fields."""
+    key, what = entry
     return {
-        "kind": type(entry.what).__name__,
-        "at": moment(entry.key.at),
-        "source": entry.key.source,
-        "id": entry.key.id,
-        "what": {name: _plain(value) for name, value in entry.what._asdict().items() if value is not None},
+        "kind": type(what).__name__,
+        "at": moment(key.at),
+        "source": key.source,
+        "id": key.id,
+        "what": {
+            name: value if type(value) is str else _plain(value)
+            for name, value in zip(what._fields, what, strict=True)
+            if value is not None
+        },
     }
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return moment(value)
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, Station):
-        return {"name": value.name, "kind": value.kind}
-    if isinstance(value, tuple):
-        return [list(pair) for pair in value]
-    return value
+    writer = _WRITERS.get(type(value))
+    return writer(value) if writer else value
+
+
+_WRITERS: Mapping[type, Callable[[Any], Any]] = {
+    datetime: moment,
+    Decimal: lambda value: format(value, "f"),
+    Station: lambda value: {"name": value.name, "kind": value.kind},
+    tuple: lambda value: [list(pair) for pair in value],
+}
 
 
 def entry_from(data: dict[str, Any]) -> Entry:
