@@ -6,7 +6,15 @@ from typing import Literal, NamedTuple, TypeAlias
 
 log = logging.getLogger(__name__)
 
-AlarmCode: TypeAlias = Literal["spool_filling", "spool_full", "spool_damaged", "clock_skew", "refused", "too_large"]
+AlarmCode: TypeAlias = Literal[
+    "spool_filling",  # it is 80 % full: the MES can't be reached, or does not keep up
+    "spool_full",  # what is said now is refused
+    "spool_damaged",  # it was mended at the start, or has to be
+    "no_receipts",  # the broker takes our messages and the MES says nothing to them
+    "clock_skew",
+    "refused",  # the broker does not let us in, or not hear or say what is ours
+    "too_large",  # a message in the spool is larger than the broker takes; it stays there
+]
 
 
 class Alarm(NamedTuple):

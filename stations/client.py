@@ -41,11 +41,11 @@ from stations.connection import Connection, Listener, MqttVersion, parse_url
 from stations.facts import Facts, unit_ref
 from stations.link import Link, Said
 from stations.runs import Run
-from stations.spool import Posted, Spool, SpoolError, SpoolFullError
-from stations.window import Window
+from stations.spool import Posted, Spool, SpoolError, SpoolFullError, default_path
+from stations.window import AGAIN_MIN_S, Window
 from stations.wording import TooLargeError, Wording
 
-__all__ = ["Station", "TooLargeError", "default_path"]
+__all__ = ["Station", "TooLargeError"]
 log = logging.getLogger(__name__)
 
 LINGER_S: Final = 2.0
@@ -64,7 +64,8 @@ class Station(Facts):
     `url` is mqtt[s]://user:password@host:port; `user` and `password` may be given apart. `spool` is the file that what
     is said is kept in until the MES has it (or a `Spool`, which is closed with the station); by default it is
     `.mes-station/{name}.spool` in the user's home. `beside` names a program that speaks as this station beside its own
-    client: it says no status and has an own connection and spool.
+    client: it says no status and has an own connection and spool. `receipt_s` is how long a receipt is waited for
+    before a message is sent again; twice as long each time while none comes at all.
 
     `on_stop` is called when the MES says that a running test should end, `on_alarm` when a person should mend
     something. Both are called from the network's thread, or from the one that posts, and must not wait.
@@ -82,6 +83,7 @@ class Station(Facts):
         mqtt: MqttVersion = "3.1.1",
         beside: str | None = None,
         message_max_bytes: int = MESSAGE_MAX_BYTES,
+        receipt_s: float = AGAIN_MIN_S,
         on_stop: Callable[[RunStop], None] | None = None,
         on_alarm: OnAlarm | None = None,
     ) -> None:
@@ -94,16 +96,17 @@ class Station(Facts):
         self._says_status = beside is None
         self._on_stop = on_stop
         self._status: tuple[str, datetime, str | None] = ("idle", _now(), None)
-        self._clock = Clock()
         self._alarms = Alarms(name, on_alarm)
+        self._clock = Clock(self._alarms)
         self._asked: dict[str, tuple[Posted, StepAnswered | None]] = {}
         self._awaited: list[set[str]] = []
         self._posted: deque[str] = deque(maxlen=POSTED_MAX)
         self._runs: dict[str, Run] = {}
+        self._closed = False
         self._spool = spool if isinstance(spool, Spool) else Spool(spool or default_path(self._client_id), name)
         if self._spool.salvaged:
             self._alarms.give("spool_damaged", self._spool.salvaged)
-        self._window = Window(self._spool)
+        self._window = Window(self._spool, self._alarms, again_s=receipt_s)
         self._link = Link(self._client_id, self._connect, self._window, self, self._alarms)
 
     def __enter__(self) -> Self:
@@ -120,6 +123,9 @@ class Station(Facts):
 
         What has no receipt then stays in the spool and is sent when the station is next opened with it.
         """
+        if self._closed:
+            return
+        self._closed = True
         try:
             self.await_receipts(timeout_s=linger_s)
             left = self._spool.waiting_messages
@@ -205,14 +211,17 @@ class Station(Facts):
         after: Iterable[str] = (),
         *,
         timeout_s: float = ASK_S,
+        at: datetime | None = None,
+        id: str | None = None,
     ) -> StepAnswered | None:
         """May this step begin, with these parts? None when no answer comes in time.
 
-        `after` are ids of messages that the answer must take into account.
+        `after` are ids of messages that the answer must take into account. `at` is the time of the message (default
+        now); `id` a name for it that is unique for ever: asked again under it, the answer is the same.
         """
         self._check_thread()
         until = time.monotonic() + timeout_s
-        asked = self._wording.ask(unit_ref(unit), step, parts, after)
+        asked = self._wording.ask(unit_ref(unit), step, parts, after, at, id)
         with self._link.changed:
             self._asked[asked.id] = (asked, None)
             self._link.say(Said(asked.topic, asked.payload))
@@ -267,14 +276,14 @@ class Station(Facts):
                 self._stop_run(said.data)
 
     def _take_answer(self, said: Message, answer: StepAnswered) -> None:
-        self._note_clock(said)
+        self._clock.heard(said.time, _now())
         with self._link.changed:
             if waiting := self._asked.get(answer.asked):  # nobody waits for one that comes too late
                 self._asked[answer.asked] = (waiting[0], answer)
                 self._link.changed.notify_all()
 
     def _settle(self, said: Message, receipts: MessagesSettled) -> None:
-        self._note_clock(said)
+        self._clock.heard(said.time, _now())
         ours = self._spool.settle(receipts.settled, said.time)
         self._window.settled(ours)
         if self._spool.filled < EMPTIED:
@@ -294,13 +303,6 @@ class Station(Facts):
             run.stop(stop)
         if self._on_stop:
             self._on_stop(stop)
-
-    def _note_clock(self, said: Message) -> None:
-        self._clock.heard(said.time, _now())
-        if self._clock.is_off:
-            self._alarms.give("clock_skew", f"The clock is {self._clock.ahead_s:.1f} s ahead of the MES's; set it.")
-        else:
-            self._alarms.over("clock_skew")
 
     def _keep(self, said: Sequence[Posted]) -> list[str]:
         try:
@@ -337,11 +339,6 @@ class Station(Facts):
     def _check_thread(self) -> None:
         if self._link.is_me:
             raise RuntimeError("a callback of the station's network thread can't wait for the network")
-
-
-def default_path(client_id: str) -> Path:
-    """Where a station's spool is if nobody says so."""
-    return Path.home() / ".mes-station" / f"{client_id}.spool"
 
 
 def _now() -> datetime:

@@ -9,6 +9,8 @@ from collections import deque
 from datetime import datetime
 from typing import Final
 
+from stations.alarms import Alarms
+
 SKEW_MAX_S: Final = 5.0
 """A clock that is this far off misleads whoever reads the record: an alarm is given."""
 REMEMBERED: Final = 20
@@ -17,14 +19,19 @@ ENOUGH: Final = 3
 
 
 class Clock:
-    """What is known of our clock."""
+    """What is known of our clock. Gives an alarm when it is off."""
 
-    def __init__(self) -> None:
+    def __init__(self, alarms: Alarms) -> None:
+        self._alarms = alarms
         self._ahead_s: deque[float] = deque(maxlen=REMEMBERED)
 
     def heard(self, written_at: datetime, arrived_at: datetime) -> None:
         """A message came: when the MES wrote it by its clock, and when it arrived by ours."""
         self._ahead_s.append((arrived_at - written_at).total_seconds())
+        if self.is_off:
+            self._alarms.give("clock_skew", f"The clock is {self.ahead_s:.1f} s ahead of the MES's; set it.")
+        else:
+            self._alarms.over("clock_skew")
 
     @property
     def ahead_s(self) -> float | None:

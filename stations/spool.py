@@ -121,14 +121,15 @@ class Spool:
         return self.fates([id]).get(id)
 
     def fates(self, ids: Iterable[str]) -> dict[str, SettledMessage]:
-        """What became of messages, of those of them that have a receipt."""
-        found = {}
-        for some in _portions(ids):
-            for id, fate, reasons in self._select(
-                f"SELECT id, fate, reasons FROM message WHERE fate IS NOT NULL AND id IN ({_marks(some)})", some
-            ):
-                found[id] = spool_file.read_fate(id, fate, reasons)
-        return found
+        """What became of messages, of those of them that have a receipt, oldest first."""
+        found = [
+            row
+            for some in _portions(ids)
+            for row in self._select(
+                f"SELECT seq, id, fate, reasons FROM message WHERE fate IS NOT NULL AND id IN ({_marks(some)})", some
+            )
+        ]
+        return {id: spool_file.read_fate(id, fate, reasons) for _, id, fate, reasons in sorted(found)}
 
     def without_receipt(self, ids: Iterable[str] | None = None) -> set[str]:
         """Which of these messages (None: of all) are kept and have no receipt at all."""
@@ -243,6 +244,11 @@ class Spool:
                     self._db.execute("ROLLBACK")
                 self._count()
                 raise
+
+
+def default_path(name: str) -> Path:
+    """Where the spool of a station, or of a program beside it, is if nobody says so."""
+    return Path.home() / ".mes-station" / f"{name}.spool"
 
 
 def _portions(values: Iterable[Any]) -> Iterator[list[Any]]:

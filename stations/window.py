@@ -7,9 +7,10 @@ no longer than it must be.
 
 import logging
 import random
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from stations.alarms import Alarms
 from stations.spool import Spool, Waiting
 
 log = logging.getLogger(__name__)
@@ -33,8 +34,11 @@ class _Sent(NamedTuple):
 class Window:
     """The messages on their way. Called by one thread; times are seconds of a clock that nobody sets."""
 
-    def __init__(self, spool: Spool, *, max_messages: int = MAX_MESSAGES, again_s: float = AGAIN_MIN_S) -> None:
+    def __init__(
+        self, spool: Spool, alarms: Alarms, *, max_messages: int = MAX_MESSAGES, again_s: float = AGAIN_MIN_S
+    ) -> None:
         self._spool = spool
+        self._alarms = alarms
         self._max_messages = max_messages
         self._again_min_s = again_s
         self._again_s = again_s
@@ -58,11 +62,14 @@ class Window:
         """Something older waits again."""
         self._after = 0
 
-    def settled(self, ids: Iterable[str]) -> None:
-        """Receipts came: the MES is there."""
+    def settled(self, ids: Sequence[str]) -> None:
+        """Receipts of ours came: the MES is there."""
+        if not ids:
+            return
         for id in ids:
             self._forget(id)
         self._again_s = self._again_min_s
+        self._alarms.over("no_receipts")
 
     def due(self, now: float, room: int) -> list[Waiting]:
         """What is to be sent now, in order, where the broker takes `room` messages. What is given counts as sent."""
@@ -91,7 +98,9 @@ class Window:
         late = [id for id, one in self._sent.items() if now - one.at > self._again_s]
         if not late:
             return
-        log.warning("no receipt came for %d messages in %.0f s; they are sent again", len(late), self._again_s)
+        text = f"No receipt came for {len(late)} messages in {self._again_s:.0f} s; they are sent again."
+        log.info(text)
+        self._alarms.give("no_receipts", text)
         for id in late:
             self._forget(id)
         self._again_s = min(self._again_s * 2, AGAIN_MAX_S) * random.uniform(0.9, 1.1)

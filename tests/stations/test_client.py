@@ -1,107 +1,35 @@
 """The station client against a real broker; the MES is played by the test."""
 
 import json
-import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
-from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion
 
 from mes.embedded.broker import Broker
 from mes.formats.messages import (
-    Message,
     MessagesWanted,
+    PartInstalled,
     ReportedMeasurement,
-    SettledMessage,
+    RunStop,
     StepAnswered,
-    decode,
-    encode_event,
-    encode_settled,
+    UnitPacked,
+    UnitRef,
 )
-from mes.mqtt.address import parse_url
-from stations.client import Station, TooLargeError
+from stations.alarms import Alarm
+from stations.client import TooLargeError
 from stations.facts import of_lot, serialized
+from stations.spool import Spool, SpoolFullError
 from tests import parts
 from tests.embedded.programs import wait_until
-
-Opener: TypeAlias = Callable[..., Station]
-
-
-class PlayedMes:
-    """Hears what stations say and answers as a test wants."""
-
-    def __init__(self, url: str) -> None:
-        self.heard: list[tuple[str, Message]] = []
-        self.retained: list[bool] = []
-        self.answers = True
-        self.subscribed = threading.Event()
-        self.fate: Callable[[Message], str | None] = lambda message: "applied"
-        self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id="played-mes", clean_session=False)
-        self.client.on_connect = lambda client, *_: client.subscribe("mes/v1/+/#", qos=1)
-        self.client.on_subscribe = lambda *_: self.subscribed.set()
-        self.client.on_message = self.hear
-        address = parse_url(url)
-        self.client.connect(address.host, address.port)
-        self.client.loop_start()
-        assert self.subscribed.wait(10)
-
-    def hear(self, _client: Any, _userdata: Any, message: paho.MQTTMessage) -> None:
-        _, _, station, kind = message.topic.split("/", 3)
-        if kind in ("answers", "receipts", "wanted"):
-            return
-        for one in decode(station, kind, bytes(message.payload)):
-            assert isinstance(one, Message), one
-            self.heard.append((kind, one))
-            if kind == "ask" and not self.answers:
-                continue
-            if kind == "ask":
-                self.say(station, "answers", "mes.step.answered", StepAnswered(one.id, True, "g1", 300.0))
-            elif fate := self.fate(one):
-                self.settle(station, one.id, fate)
-
-    def settle(self, station: str, id: str, fate: Any) -> None:
-        payload = encode_settled("mes/main", f"receipt-{time.monotonic_ns()}", _now(), (SettledMessage(fate, id=id),))
-        self.client.publish(f"mes/v1/{station}/receipts", payload, qos=1)
-
-    def say(self, station: str, kind: str, type_: str, data: Any) -> None:
-        payload = encode_event(type_, "mes/main", f"said-{time.monotonic_ns()}", _now(), data)
-        self.client.publish(f"mes/v1/{station}/{kind}", payload, qos=1)
-
-    def ids(self, kind: str) -> list[str]:
-        return [one.id for heard, one in self.heard if heard == kind]
-
-    def statuses(self) -> list[Any]:
-        return [one.data for heard, one in self.heard if heard == "status"]
+from tests.stations.played_mes import Opener, PlayedMes, cut
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-@pytest.fixture
-def open_station(broker: Broker, tmp_path: Path) -> Callable[..., Station]:
-    """Opens a station of a name, with its spool in the test's folder."""
-
-    def opened(name: str = "s1", **how: Any) -> Station:
-        return Station(broker.url, name, spool=how.pop("spool", tmp_path / f"{name}.spool"), **how)
-
-    return opened
-
-
-@pytest.fixture
-def mes(broker: Broker) -> Iterator[PlayedMes]:
-    played = PlayedMes(broker.url)
-    yield played
-    played.client.disconnect()
-    played.client.loop_stop()
 
 
 def test_every_fact_is_one_call_and_gets_its_receipt(open_station: Opener, mes: PlayedMes) -> None:
@@ -138,7 +66,7 @@ def test_what_has_no_receipt_is_said_again_after_a_lost_connection(open_station:
         wait_until(lambda: mes.ids("step") == [id])
         assert station.await_receipts(timeout_s=0.2) == {}
         mes.fate = lambda message: "applied"
-        _cut(station)
+        cut(station)
         assert station.await_receipts([id], timeout_s=15)[id].fate == "applied"
         wait_until(lambda: len(mes.ids("step")) == 2)
     assert set(mes.ids("step")) == {id}
@@ -154,8 +82,7 @@ def test_what_is_said_while_the_broker_is_away_comes_when_it_is_back(broker: Bro
         assert station.ask("CB-1", "crimp", timeout_s=0.2) is None
         parts.run(broker.start())
         assert station.await_receipts([id], timeout_s=20)[id].fate == "applied"
-    played.client.disconnect()
-    played.client.loop_stop()
+    played.close()
 
 
 def test_a_pending_fact_is_kept_until_it_is_settled(open_station: Opener, mes: PlayedMes) -> None:
@@ -178,9 +105,113 @@ def test_an_ask_is_answered_or_not(open_station: Opener, mes: PlayedMes) -> None
         assert (answer.granted, answer.grant) == (True, "g1")
         asked = next(one.data for kind, one in mes.heard if kind == "ask")
         assert (asked.step, asked.parts[0].serial, asked.after) == ("crimp", "C1", ("m1",))
-        mes.answers = False
+        mes.answer = lambda asked: None
         assert station.ask("CB-1", "crimp", timeout_s=0.3) is None
         assert station.unsettled() == []  # an ask is not kept
+
+
+def test_an_ask_is_asked_again_when_the_connection_comes_back(open_station: Opener, mes: PlayedMes) -> None:
+    mes.answer = lambda asked: None
+    with open_station() as station, ThreadPoolExecutor(1) as operator:
+        assert station.connected()
+        asking = operator.submit(station.ask, "CB-1", "crimp", timeout_s=10)
+        wait_until(lambda: len(mes.ids("ask")) == 1)
+        mes.answer = lambda asked: StepAnswered(asked, True)
+        cut(station)
+        answer = asking.result(15)
+        assert answer is not None
+        assert answer.granted
+    assert len(set(mes.ids("ask"))) == 1
+
+
+def test_what_gets_no_receipt_is_said_again_after_a_while(open_station: Opener, mes: PlayedMes) -> None:
+    mes.fate = lambda message: None
+    with open_station(receipt_s=0.3) as station:
+        id = station.start("CB-1", "crimp")
+        wait_until(lambda: mes.ids("step") == [id, id])
+        mes.fate = lambda message: "applied"
+        assert station.await_receipts([id])[id].fate == "applied"
+
+
+def test_several_facts_are_posted_together_or_not_at_all(open_station: Opener, mes: PlayedMes) -> None:
+    with open_station(message_max_bytes=1000) as station:
+        scans = [PartInstalled(UnitRef("R-1"), f"U{n}", serialized("TRAY", f"T{n}"), _now()) for n in range(5)]
+        ids = station.post_all(scans)
+        assert list(station.await_receipts(ids)) == ids
+        wide = PartInstalled(UnitRef("R-1"), "U9", serialized("TRAY", "T9"), _now(), reason="x" * 2000)
+        with pytest.raises(TooLargeError):
+            station.post_all([scans[0], wide])
+        assert station.waiting == (0, 0)
+    assert mes.ids("assembly") == ids
+
+
+def test_an_id_of_ones_own_is_said_once_whatever_happens_to_the_program(open_station: Opener, mes: PlayedMes) -> None:
+    fact = UnitPacked(UnitRef("R-1"), _now())
+    for _ in range(2):  # the program crashes after the post, and begins again
+        with open_station() as station:
+            station.post(fact, id="packing-of-R-1")
+            assert station.await_receipts(["packing-of-R-1"])["packing-of-R-1"].fate == "applied"
+    assert mes.ids("unit") == ["packing-of-R-1"]
+
+
+def test_the_next_start_sends_what_the_last_left(open_station: Opener, broker: Broker) -> None:
+    with open_station() as station:  # the MES is away, and so nothing comes back
+        ids = [station.start("CB-1", "crimp"), station.complete("CB-1", "crimp")]
+        station.close(linger_s=0)
+    played = PlayedMes(broker.url)
+    with open_station() as station:
+        assert station.unsettled() == ids
+        assert list(station.await_receipts()) == ids
+    played.close()
+
+
+def test_two_programs_speak_as_one_station(open_station: Opener, mes: PlayedMes, tmp_path: Path) -> None:
+    with (
+        open_station() as station,
+        open_station(beside="push", spool=tmp_path / "push.spool") as push,
+    ):
+        ids = [station.start("CB-1", "crimp"), push.start("CB-2", "crimp")]
+        assert station.await_receipts()[ids[0]].fate == push.await_receipts()[ids[1]].fate == "applied"
+        assert station.connected(0)  # neither took the other's place
+        assert push.connected(0)
+    assert [one.state for one in mes.statuses()] == ["idle", "offline"]
+
+
+def test_a_spool_that_fills_is_told_once(open_station: Opener, tmp_path: Path) -> None:
+    alarms: list[Alarm] = []
+    spool = Spool(tmp_path / "small.spool", "s1", max_messages=10)
+    station = open_station(spool=spool, on_alarm=alarms.append)
+    for _ in range(10):
+        station.start("CB-1", "crimp")
+    with pytest.raises(SpoolFullError, match="10 messages wait for receipts"):
+        station.start("CB-1", "crimp")
+    assert [one.code for one in alarms] == ["spool_filling", "spool_full"]
+    assert station.waiting[0] == 10
+    station.close(linger_s=0)
+
+
+def test_a_clock_that_is_off_is_told(open_station: Opener, mes: PlayedMes) -> None:
+    alarms: list[Alarm] = []
+    with open_station(on_alarm=alarms.append) as station:
+        station.ask("CB-1", "crimp")
+        assert station.clock_ahead_s is not None
+        assert abs(station.clock_ahead_s) < 1
+    mes.ahead = timedelta(minutes=2)
+    with open_station(on_alarm=alarms.append) as station:
+        for _ in range(3):
+            station.ask("CB-1", "crimp")
+        assert -121 < station.clock_ahead_s < -119
+    assert [one.code for one in alarms] == ["clock_skew"]
+
+
+def test_a_callback_can_not_wait_for_its_own_thread(
+    open_station: Opener, mes: PlayedMes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_station(on_stop=lambda stop: station.await_receipts()) as station:
+        assert station.connected()
+        mes.say("s1", "answers", "mes.run.stop", RunStop(UnitRef("CB-1"), "burn-in"))
+        wait_until(lambda: "can't wait for the network" in caplog.text)
+        assert station.ask("CB-1", "crimp")  # and the thread lives
 
 
 def test_too_large_is_refused_before_it_is_sent(open_station: Opener, mes: PlayedMes) -> None:
@@ -196,7 +227,7 @@ def test_a_broken_connection_is_told_by_the_broker_each_time_anew(open_station: 
         for times in (1, 2):
             assert station.connected()
             wait_until(lambda times=times: [one.will for one in mes.statuses()].count(False) == times)
-            _cut(station)
+            cut(station)
             wait_until(lambda times=times: [one.will for one in mes.statuses()].count(True) == times)
     wills = [one for kind, one in mes.heard if kind == "status" and one.data.will]
     assert len({one.id for one in wills}) == 2
@@ -217,16 +248,6 @@ def test_what_was_settled_is_said_again_when_wanted(open_station: Opener, mes: P
         station.await_receipts()
         mes.say("s1", "wanted", "mes.messages.wanted", MessagesWanted(_now() - timedelta(minutes=1)))
         wait_until(lambda: mes.ids("step") == [id, id])
-
-
-def _cut(station: Station) -> None:
-    """The network breaks: no goodbye is said."""
-    connection = station._link._connection
-    assert connection is not None
-    sock = connection._client.socket()
-    assert sock is not None
-    with suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)
 
 
 def test_messages_are_json_that_others_can_read(open_station: Opener, mes: PlayedMes) -> None:
