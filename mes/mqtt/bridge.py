@@ -11,18 +11,15 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Final, NamedTuple, Self, TypeAlias
+from typing import Final, NamedTuple, Self
 
-from paho.mqtt import client as paho
 from paho.mqtt.enums import MQTTProtocolVersion
-from paho.mqtt.properties import Properties
 
+from mes.mqtt.packets import Published
 from mes.mqtt.session import NEWEST_FIRST, Session
 
 QUEUE_MAX_BYTES: Final = 64 * 1024 * 1024
 BATCH_MAX_BYTES: Final = 16 * 1024 * 1024
-_Extras: TypeAlias = tuple[Mapping[str, str] | None, str | None, str | None, bytes | None]
-_NO_EXTRAS: Final[_Extras] = (None, None, None, None)
 
 
 class Delivery(NamedTuple):
@@ -117,9 +114,8 @@ class Bridge:
 
     def ack(self, deliveries: Iterable[Delivery]) -> None:
         """Acknowledges deliveries in order; those of an earlier connection are skipped, for they come again."""
-        for one in deliveries:
-            if one.connection == self._session.connection and one.qos > 0:
-                self._session.ack(one.mid, one.qos)
+        connection = self._session.connection
+        self._session.ack([one.mid for one in deliveries if one.connection == connection and one.qos])
 
     def publish(
         self, topic: str, payload: bytes, qos: int = 1, retain: bool = False, correlation: bytes | None = None
@@ -131,15 +127,10 @@ class Bridge:
         """Ends the connection with all that is unacknowledged, to come back after `pause_s` seconds."""
         self._session.drop(pause_s)
 
-    def _take(self, message: paho.MQTTMessage) -> None:
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            topic = ""
-        payload = bytes(message.payload)
-        extras = _extras(message.properties) if message.properties is not None else _NO_EXTRAS
-        how = (message.retain, message.dup, message.qos, message.mid, self._session.connection)
-        self._queue.append(Delivery(topic, payload, *how, *extras))
+    def _take(self, message: Published) -> None:
+        topic, payload, retained, duplicate, qos, mid, extras = message
+        connection = self._session.connection
+        self._queue.append(Delivery(topic, payload, retained, duplicate, qos, mid, connection, *extras))
         self._queued_bytes += len(payload)
         self.queued_peak_messages = max(self.queued_peak_messages, len(self._queue))
         if self._is_full:
@@ -169,15 +160,3 @@ class Bridge:
             async with asyncio.timeout(seconds):
                 while len(self._queue) < wanted and not self._session.paused:
                     await self._arrival()
-
-
-def _extras(properties: Properties) -> _Extras:
-    """What MQTT 5 says beside the payload, in the order of `Delivery`'s last fields."""
-    given = properties.__dict__  # its own attribute access goes over every property of the standard
-    user = given.get("UserProperty")
-    return (
-        dict(user) if user else None,
-        given.get("ContentType"),
-        given.get("ResponseTopic"),
-        given.get("CorrelationData"),
-    )

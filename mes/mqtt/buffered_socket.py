@@ -68,6 +68,14 @@ class BufferedSocket:
             return b""
         raise BlockingIOError
 
+    def ahead(self) -> tuple[bytes, int]:
+        """What was read ahead, and from where on nobody has taken it yet."""
+        return self._ahead, self._at
+
+    def take_to(self, at: int) -> None:
+        """What was read ahead is taken up to a place."""
+        self._at = at
+
     def send(self, data: bytes | bytearray) -> int:
         """Takes all of it, to be sent when the loop comes round."""
         if self._closed:

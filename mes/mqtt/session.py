@@ -9,7 +9,7 @@ import logging
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -19,8 +19,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from mes.mqtt import packets
 from mes.mqtt.address import parse_url
 from mes.mqtt.buffered_socket import BufferedSocket
+from mes.mqtt.packets import Published
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,11 @@ class _Client(paho.Client):
     def _create_socket(self) -> Any:
         return self.connected_socket
 
+    @property
+    def is_between_packets(self) -> bool:
+        """Whether what comes next begins a packet."""
+        return bool(self._in_packet["command"] == 0)
+
 
 class Session:
     """The session of one client id at a broker. `on_message` and `on_lost` are called from the event loop.
@@ -56,7 +63,7 @@ class Session:
         url: str,
         client_id: str,
         subscriptions: Sequence[str],
-        on_message: Callable[[paho.MQTTMessage], None],
+        on_message: Callable[[Published], None],
         on_lost: Callable[[], None],
         protocols: Sequence[MQTTProtocolVersion] = NEWEST_FIRST,
         ssl_context: ssl.SSLContext | None = None,
@@ -98,10 +105,11 @@ class Session:
         """Begins to connect; from within the event loop."""
         self._keeper = asyncio.create_task(self._keep_connected(), name=f"mqtt {self._client_id}")
 
-    def ack(self, mid: int, qos: int) -> None:
-        """Acknowledges a message of the present connection."""
-        if self._client is not None and self._welcomed:
-            self._client.ack(mid, qos)
+    def ack(self, mids: Iterable[int]) -> None:
+        """Acknowledges messages of QoS 1 of the present connection, in order."""
+        if self._socket is not None and self._welcomed:
+            with suppress(ConnectionError):
+                self._socket.send(packets.pubacks(mids))
 
     def publish(
         self, topic: str, payload: bytes, qos: int = 1, retain: bool = False, correlation: bytes | None = None
@@ -229,7 +237,7 @@ class Session:
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
-        client.on_message = lambda _client, _userdata, message: self._on_message(message)
+        client.on_message = lambda _client, _userdata, message: self._on_message(packets.from_paho(message))
         client.on_socket_register_write = self._on_want_write
         if is_5:
             session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -268,14 +276,27 @@ class Session:
         asyncio.get_running_loop().call_soon(self._write)
 
     def _pump(self) -> None:
-        """Lets paho take apart what has come."""
+        """Takes apart what has come: messages at once, all else by paho."""
         try:
             while self._client is not None and self._socket is not None and self._socket.readable:
+                if self._client.is_between_packets and self._take_messages(self._socket):
+                    continue
                 if self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
                     return
         except Exception:
             log.exception("what the broker sent can't be taken apart; connecting anew")
             self._end()
+
+    def _take_messages(self, socket: BufferedSocket) -> bool:
+        """Hands over the messages that have come as a whole; whether there was any."""
+        is_5 = self.protocol == MQTTProtocolVersion.MQTTv5
+        data, start = socket.ahead()
+        at = start
+        while at < len(data) and not socket.paused and (found := packets.published(data, at, is_5=is_5)):
+            message, at = found
+            socket.take_to(at)
+            self._on_message(message)
+        return at > start
 
     def _write(self) -> None:
         if self._client is not None:
