@@ -19,6 +19,7 @@ from mes.commands.ingest import Retried, is_infrastructure, settle, settle_pendi
 from mes.db import migrate, sequencer
 from mes.db.partitions import make_partitions
 from mes.db.session import Database
+from mes.commands.interruptions import Patience, interrupt_overdue
 from mes.feeds import telemetry
 from mes.formats.messages import Arrived, Message
 from mes.mqtt import consumer, topics
@@ -39,6 +40,8 @@ class NotReady(Exception):  # noqa: N818 - what a service is, not an error of ou
     """A service can't start; the text says what to do."""
 
 
+INTERRUPT_S: Final = 10
+"""How often runs are looked for whose end is overdue."""
 async def open_database(settings: Settings) -> Database:
     """The database of the settings, reachable and migrated."""
     if settings.database_url is None:
@@ -124,6 +127,7 @@ async def answer(settings: Settings, ready_file: Path | None = None) -> None:
     async def decide(asked: Message) -> Answer:
         missing = await not_settled(database, asked)
         at = datetime.now(UTC)
+            tasks.create_task(_interrupt_runs(database, Patience(settings.run_offline_s, settings.run_silent_s)))
         return await answer_ask(database, asked, missing, at, min(asked.time, at) if settings.history else at)
 
     answering = Answering(
@@ -170,3 +174,15 @@ async def feeds(settings: Settings) -> None:
             tasks.create_task(telemetry.run(database, settings.samples_keep_days))
     finally:
         await database.close()
+async def _interrupt_runs(database: Database, patience: Patience) -> None:
+    """Give up runs whose end is overdue, now and then."""
+    while True:
+        try:
+            found = await interrupt_overdue(database, patience, datetime.now(UTC))
+            if found:
+                log.warning("interrupted %d runs whose end is overdue", found)
+        except Exception as error:
+            log.warning("runs whose end is overdue were not looked for: %s", error)
+        await asyncio.sleep(INTERRUPT_S)
+
+

@@ -40,6 +40,17 @@ class Settings(BaseSettings):
     )
     log_level: str = Field("INFO", description="Least severe level that is logged.")
 
+    run_offline_s: float = Field(
+        900, description="How long the end of a run is waited for while its station is offline, in seconds."
+    )
+    run_silent_s: float = Field(
+        86_400, description="How long the end of a run is waited for when nothing is told of it, in seconds."
+    )
+    metrics_port: int | None = Field(
+        None,
+        description="Port where ingest, answer or feeds tell their numbers to Prometheus; unset: nowhere. "
+        "`mes up` gives ingest this one, and answer and feeds the next two.",
+    )
 
 @cache
 def settings() -> Settings:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from mes.commands.folding import Folded, Folding
 from mes.commands.journalling import Recorder
 from mes.commands.recognition import Waiting, look_up, said_at
+from mes.commands.recordings import Recordings
 from mes.commands.translation import Translation, Translator, ticket
 from mes.db import inbox
 from mes.db.identifiers import identify, taken
@@ -188,10 +189,24 @@ class Batch:
             except Waiting as waiting:
                 made.pop(index, None)
                 settled[index] = self._keep(message, PENDING, (waiting.why,), waiting.waits_for)
+        for index in await self._extend_recordings(made):
+            settled[index] = Settled(messages[index].station, messages[index].id, "id", DUPLICATE, ())
         await self._apply(list(made.values()))
         for index, one in made.items():
             settled[index] = Settled(one.message.station, one.message.id, "id", APPLIED, _once(one.deviations))
         return [settled[index] for index in range(len(messages))]
+
+    async def _extend_recordings(self, made: dict[int, Translation]) -> list[int]:
+        """Add lines of runs in progress to their recordings; takes out of `made` the messages that told nothing new."""
+        streams = {index: one for index, one in made.items() if one.stream}
+        if not streams:
+            return []
+        recordings = Recordings(self.connection, self.at)
+        told = await recordings.extend(list(streams.values()))
+        repeated = [index for index, is_new in zip(streams, told, strict=True) if not is_new]
+        for index in repeated:
+            del made[index]
+        return repeated
 
     async def _refuse_taken(self, made: Translation) -> None:
         what = made.entry.what if made.entry else None
@@ -206,11 +221,20 @@ class Batch:
         """Fold the entries onto the floor, store what belongs to them, and write it all into the journal."""
         entries = [one.entry for one in made if one.entry]
         folding = Folding(self.connection, self.at)
-        why = {one.entry.key: inbox.reasons_text(one.run.judgement.reasons) for one in made if one.entry and one.run}
+        for one in made:
+            if one.entry and one.events is not None:
+                folding.stand_in(one.entry, one.events, taken_back=one.taken_back)
+        why = {
+            key: inbox.reasons_text(one.run.judgement.reasons)
+            for one in made
+            if one.entry and one.run
+            for key in folding.keys_of(one.entry)
+        }
         folded = await folding.fold(entries, why)
         for one in made:
             if one.entry:
-                one.deviations.extend(folded.deviations.get(one.entry.key, ()))
+                for key in folding.keys_of(one.entry):
+                    one.deviations.extend(folded.deviations.get(key, ()))
                 one.deviations.extend(_not_received(one, folding))
         await self._store(made)
         await self.recorder.record(made, folding, folded)

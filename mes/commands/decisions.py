@@ -29,6 +29,8 @@ class Decision(NamedTuple):
     subjects: tuple[Subject, ...]
     data: dict[str, Any] = {}  # noqa: RUF012 - never changed
     deviations: tuple[Reason, ...] = ()
+    events: tuple[Entry, ...] | None = None
+    type: str | None = None
 
 
 async def decide(

@@ -66,6 +66,21 @@ class Folding:
         self.at = at
         self.units: dict[UnitId, LockedUnit] = {}
         self.folded = Folded()
+        self._events_of: dict[Key, tuple[Entry, ...]] = {}
+        self._entries: dict[UnitId, list[Entry]] = defaultdict(list)
+        self._taken_back: set[UnitId] = set()
+
+    def stand_in(self, entry: Entry, events: tuple[Entry, ...], *, taken_back: bool) -> None:
+        """Before it is folded: say what an entry newly comes to, and whether what an earlier one came to is not so."""
+        self._events_of[entry.key] = events
+        unit = subject_of(entry.what)
+        if taken_back and unit:
+            self._taken_back.add(unit)
+
+    def keys_of(self, entry: Entry) -> list[Key]:
+        """The keys under which deviations and moves of an entry are found."""
+        events = self._events_of.get(entry.key)
+        return [entry.key] if events is None else [event.key for event in events]
 
     async def lock(self, ids: Iterable[UnitId]) -> None:
         """Lock units that are not locked yet."""
@@ -80,15 +95,16 @@ class Folding:
         for entry in entries:
             unit = subject_of(entry.what)
             if unit is not None:
-                events[unit].append(entry)
-        taken_back = await self._assemble([entry for entry in entries if is_assembly(entry)], events)
+                self._entries[unit].append(entry)
+                events[unit].extend(self._events_of.get(entry.key, (entry,)))
+        taken_back = self._taken_back | await self._assemble([entry for entry in entries if is_assembly(entry)], events)
         holds = await self._holds(events.keys() | taken_back)
         late = {one for one in events if any(is_late(self.units[one].progress, event) for event in events[one])}
         again = late | taken_back
         for unit in sorted(events.keys() - again):
             self._apply(self.units[unit], events[unit], holds)
         if again:
-            await self._fold_again(again, events, holds)
+            await self._fold_again(again, holds)
         await self._store(reasons_of)
         return self.folded
 
@@ -167,12 +183,7 @@ class Folding:
         first = self.folded.moves.get((key, unit))
         self.folded.moves[key, unit] = Move(first.before, move.after) if first else move
 
-    async def _fold_again(
-        self,
-        ids: set[UnitId],
-        events: dict[UnitId, list[Entry | PositionChanged]],
-        holds: Sequence[Hold],
-    ) -> None:
+    async def _fold_again(self, ids: set[UnitId], holds: Sequence[Hold]) -> None:
         recorded: dict[UnitId, list[Entry]] = defaultdict(list)
         for entry in await entries_of(self.connection, sorted(ids)):
             subject = subject_of(entry.what)
@@ -181,7 +192,7 @@ class Folding:
         stays = await stays_in(self.connection, ids)
         for one in sorted(ids):
             unit = self.units[one]
-            new = [event for event in events.get(one, ()) if isinstance(event, Entry)]
+            new = self._entries.get(one, [])
             history = fold_unit(
                 unit.definition,
                 [*recorded[one], *new],
@@ -193,9 +204,9 @@ class Folding:
 
     async def _take_over(self, unit: LockedUnit, history: UnitHistory, new: Sequence[Entry]) -> None:
         move = Move(unit.progress.state, history.progress.state)
-        for entry in new:
-            self.folded.deviations[entry.key].extend(history.deviations.get(entry.key, ()))
-            self.folded.moves[entry.key, unit.id] = move
+        for key in (key for entry in new for key in self.keys_of(entry)):
+            self.folded.deviations[key].extend(history.deviations.get(key, ()))
+            self.folded.moves[key, unit.id] = move
         unit.progress = history.progress
         self.folded.refolded.append(
             Refolded(unit.id, move, len(history.attempts), tuple(history.nonconformances.values()))

@@ -12,7 +12,7 @@ from mes.db.entries import TYPES, entry_data
 from mes.db.inbox import Body
 from mes.db.journal import Event, Subject, Written, compose, load_heads, moment, save_heads, write
 from mes.db.orders import follow_units
-from mes.domain.facts import Entry, RunReported
+from mes.domain.facts import Entry, Key
 from mes.domain.refusals import Reason
 from mes.domain.unit import State
 
@@ -25,7 +25,9 @@ def trace_id(unit_id: str) -> str:
 class Recordable(Protocol):
     """A fact or decision with what its journal entry says: whom it names, what was odd, and more data.
 
-    Without an entry (a station's status) nothing is journalled.
+    Without an entry (a station's status) nothing is journalled. `events` are what the entry comes to on the floor
+    where that is not the entry itself: if nothing, no fold needs it. `type` is the journal's where the kind of entry
+    does not say it.
     """
 
     @property
@@ -36,6 +38,10 @@ class Recordable(Protocol):
     def deviations(self) -> Sequence[Reason]: ...
     @property
     def data(self) -> dict[str, Any]: ...
+    @property
+    def events(self) -> tuple[Entry, ...] | None: ...
+    @property
+    def type(self) -> str | None: ...
 
 
 class Recorder:
@@ -57,7 +63,7 @@ class Recorder:
         """Everything that a fold did. Units' heads move on in `folding.units`; it saves them."""
         facts = [(one.entry, one) for one in made if one.entry]
         for entry, one in sorted(facts, key=lambda fact: fact[0].key):
-            self._fact(entry, one, folded)
+            self._fact(entry, one, folding.keys_of(entry), folded)
         self._consequences(folding, folded)
         self.events += await self._orders(folding, folded)
         await self.write(folding)
@@ -74,17 +80,18 @@ class Recorder:
         self.events = []
         return written
 
-    def _fact(self, entry: Entry, one: Recordable, folded: Folded) -> None:
+    def _fact(self, entry: Entry, one: Recordable, keys: Sequence[Key], folded: Folded) -> None:
         unit = next((subject for subject in one.subjects if subject.kind == "unit"), None)
         data: dict[str, Any] = {"fact": entry_data(entry), **one.data}
         if unit:
             data["trace_id"] = trace_id(unit.id)
         if one.deviations:
             data["deviations"] = list(dict.fromkeys(reason.code for reason in one.deviations))
-        data |= _moves(entry, one.subjects, folded)
-        if settled := [_uuid(settlement.id) for settlement in folded.settled if settlement.by == entry.key]:
+        data |= _moves(entry, keys, one.subjects, folded)
+        if settled := [_uuid(settlement.id) for settlement in folded.settled if settlement.by in keys]:
             data["settled"] = settled
-        self.events.append(Event(TYPES[type(entry.what)], one.subjects, data, entry.at))
+        effective_at = None if one.events == () else entry.at
+        self.events.append(Event(one.type or TYPES[type(entry.what)], one.subjects, data, effective_at))
 
     def _consequences(self, folding: Folding, folded: Folded) -> None:
         for unit_id, one in folded.opened:
@@ -142,14 +149,15 @@ def net_moves(folded: Folded) -> list[tuple[str, State, State]]:
     return [(unit, first[unit], last[unit]) for unit in sorted(first) if first[unit] is not last[unit]]
 
 
-def _moves(entry: Entry, subjects: Sequence[Subject], folded: Folded) -> dict[str, Any]:
+def _moves(entry: Entry, keys: Sequence[Key], subjects: Sequence[Subject], folded: Folded) -> dict[str, Any]:
     data: dict[str, Any] = {}
-    if isinstance(entry.what, RunReported):
-        data["verdict"] = entry.what.verdict
+    if verdict := getattr(entry.what, "verdict", None):
+        data["verdict"] = verdict
     for subject in subjects:
-        move = folded.moves.get((entry.key, subject.id))
-        if move and move.before is not move.after:
-            data.setdefault("moved", {})[subject.name] = {"before": move.before.value, "after": move.after.value}
+        moves = [move for key in keys if (move := folded.moves.get((key, subject.id)))]
+        if moves and moves[0].before is not moves[-1].after:
+            moved = {"before": moves[0].before.value, "after": moves[-1].after.value}
+            data.setdefault("moved", {})[subject.name] = moved
     return data
 
 

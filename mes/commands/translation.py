@@ -3,48 +3,48 @@
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-import msgspec
-
+from mes.commands.judging import encode, judged_run, told_of
 from mes.commands.recognition import Names, Waiting, effective, lot_key, said_at
 from mes.db.inbox import Ticket
 from mes.db.journal import Subject, new_id
 from mes.db.lots import LotReceipt
+from mes.db.products import Product
 from mes.db.runs import RunRecord
 from mes.db.samples import Chunk
 from mes.db.stations import Status
 from mes.db.units import NamedUnit
 from mes.domain import facts
-from mes.domain.cable import SeenConnection
 from mes.domain.facts import Entry
-from mes.domain.limits import Measurement
 from mes.domain.refusals import Reason, reason
-from mes.domain.run import Criteria, Defect, Judgement, Report, judge
 from mes.formats import messages as wire
 from mes.formats.messages import Message
+from mes.formats.messages.samples import digest as samples_digest
 
 SKEW_MAX_S = 5.0
 """A station whose event lies further ahead of us than this is told so."""
-FAILED_SHOWN_MAX = 20
-"""Most failed values of a run that its journal entry names; all of them are in the run."""
-
-_NO_CRITERIA = Criteria(None)
 
 
-def _plain(value: Any) -> Any:
-    """How digests are told of the one type of the wire that is no struct."""
-    if isinstance(value, wire.UnitRef):
-        return [value.part, value.serial]
-    raise TypeError(f"can't digest {type(value).__name__}")
+class Stream(NamedTuple):
+    """Lines of a run that a program tells of while it goes on, and what they name."""
 
-
-_encode = msgspec.json.Encoder(order="sorted", enc_hook=_plain).encode
+    data: wire.OcptvLines
+    unit: NamedUnit
+    station: facts.Station
+    product: Product | None
+    operator: str | None
+    at: datetime
+    received_at: datetime
 
 
 @dataclass(slots=True)
 class Translation:
-    """One message as the record takes it: the entry (None: a status) and what is stored beside it."""
+    """One message as the record takes it: the entry (None: a status) and what is stored beside it.
+
+    `events` are what the entry newly comes to on the floor where that is not the entry itself; with `taken_back` what
+    an earlier one came to is not so any more. `type` is the journal's where the kind of entry does not say it.
+    """
 
     message: Message
     entry: Entry | None
@@ -54,19 +54,29 @@ class Translation:
     chunks: list[Chunk] = field(default_factory=list)
     lot_receipt: LotReceipt | None = None
     status: Status | None = None
+    stream: Stream | None = None
+    events: tuple[Entry, ...] | None = None
+    taken_back: bool = False
+    type: str | None = None
     data: dict[str, Any] = field(default_factory=dict)
 
 
 def ticket(message: Message) -> Ticket:
     """What the gate knows a message by."""
-    content = _encode([message.type, message.data])
     natural = _natural_key(message)
     return Ticket(
         message.source,
         message.id,
-        _short_digest(content),
-        _short_digest(_encode([message.source, *natural])) if natural else None,
+        _content(message)[:16],
+        _short_digest(encode([message.source, *natural])) if natural else None,
     )
+
+
+def _content(message: Message) -> bytes:
+    """A digest of all that a message says."""
+    if isinstance(message.data, wire.SamplesTaken):
+        return samples_digest(message.data)
+    return hashlib.sha256(encode([message.type, message.data])).digest()
 
 
 def _short_digest(content: bytes) -> bytes:
@@ -112,6 +122,8 @@ class Translator:
         data = message.data
         if isinstance(data, wire.RunReported):
             return self._run(message, data, at, received_at)
+        if isinstance(data, wire.OcptvLines):
+            return self._lines(message, data, at, received_at)
         if isinstance(data, wire.SamplesTaken):
             return self._samples(message, data, at)
         if isinstance(data, wire.PartInstalled | wire.PartRemoved):
@@ -158,49 +170,33 @@ class Translator:
         station = self.names.station(message)
         unit = self.names.unit(data.unit, data.step)
         product = self.names.products.get(unit.product_id or "")
-        judgement = judge(product.criteria if product else _NO_CRITERIA, _report(data))
-        digest = hashlib.sha256(_encode(data)).hexdigest()
         operator = self._operator(data.operator)
-        run_id = new_id()
+        run = judged_run(new_id(), unit.id, product, station.name, data, operator, received_at)
         what = facts.RunReported(
             unit.id,
             data.step,
             station,
-            run_id,
+            run.id,
             at - (data.ended_at - data.started_at),  # a clock that is ahead makes no run shorter
             at,
             data.outcome,
-            judgement.verdict,
+            run.judgement.verdict,
             data.run,
             data.purpose,
             operator,
         )
-        record = RunRecord(
-            run_id,
-            unit.id,
-            unit.product_id,
-            data.step,
-            station.name,
-            data.run,
-            data.purpose,
-            data.started_at,
-            data.ended_at,
-            received_at,
-            int(operator) if operator else None,
-            data.fixture,
-            data.program.name if data.program else None,
-            data.program.version if data.program else None,
-            data.outcome,
-            judgement,
-            tuple(Defect(one.code, one.position, one.text) for one in data.defects),
-            digest,
-        )
-        made = Translation(message, self._entry(message, at, what), (_subject(unit),), run=record)
-        made.deviations.extend(judgement.deviations)
-        made.data |= {"digest": digest, "reasons": [one.code for one in judgement.reasons]}
-        made.data |= {"values": len(judgement.measured)} | _failures(judgement)
-        if isinstance(data, wire.ForeignRunReported) and data.notes:
-            made.data["notes"] = data.notes
+        made = Translation(message, self._entry(message, at, what), (_subject(unit),), run=run)
+        made.deviations.extend(run.judgement.deviations)
+        made.data |= told_of(run, data)
+        return made
+
+    def _lines(self, message: Message, data: wire.OcptvLines, at: datetime, received_at: datetime) -> Translation:
+        """What extends a recording: its entry follows once it is known what the recording comes to by it."""
+        station = self.names.station(message)
+        unit = self.names.unit(data.unit, data.step)
+        product = self.names.products.get(unit.product_id or "")
+        made = Translation(message, None, (_subject(unit),))
+        made.stream = Stream(data, unit, station, product, self._operator(data.operator), at, received_at)
         return made
 
     def _samples(self, message: Message, data: wire.SamplesTaken, at: datetime) -> Translation:
@@ -222,7 +218,7 @@ class Translator:
             )
             for name, values in data.channels.items()
         ]
-        made.data["digest"] = hashlib.sha256(_encode(data)).hexdigest()
+        made.data["digest"] = samples_digest(data).hex()
         return made
 
     def _assembly(self, message: Message, data: wire.PartInstalled | wire.PartRemoved, at: datetime) -> Translation:
@@ -288,26 +284,5 @@ class Translator:
         return made
 
 
-def _failures(judgement: Judgement) -> dict[str, Any]:
-    """The names of the values that failed, the first few of them, as the journal says them."""
-    if judgement.verdict == facts.PASS:
-        return {}
-    failed = [one.name for one in judgement.measured if one.verdict == facts.FAIL]
-    return {"failed": failed[:FAILED_SHOWN_MAX]} if failed else {}
-
-
 def _subject(unit: NamedUnit) -> Subject:
     return Subject("unit", unit.id, unit.serial)
-
-
-def _report(data: wire.RunReported) -> Report:
-    return Report(
-        data.step,
-        data.outcome,
-        [
-            Measurement(one.name, one.value, one.unit, one.low, one.high, one.outcome, one.position)
-            for one in data.measurements
-        ],
-        [SeenConnection(one.end_a, one.end_b, one.seen, one.ohms) for one in data.connections],
-        [Defect(one.code, one.position, one.text) for one in data.defects],
-    )

@@ -391,7 +391,7 @@ recording_line = Table(
     Column("at", MOMENT, comment="The line's time, as the program said."),
     Column("received_at", MOMENT, nullable=False, comment="When it first arrived."),
     Column("line", Text, nullable=False, comment="The line as JSON."),
-    comment="Every distinct line of a recording: append-only, so that what it tells depends on no order of arrival.",
+    comment="Every distinct line of a recording: append-only, so that no order of arrival matters.",
 )
 
 in_hand = Table(

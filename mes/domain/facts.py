@@ -275,18 +275,18 @@ def in_order(entries: Iterable[Entry]) -> list[Entry]:
 def told_of_run(newest: Entry, interruption: Entry | None = None) -> list[Entry]:
     """What a recording comes to on the floor: a start, and an end or an interruption that nothing refuted.
 
-    Their names are the run's own: they don't depend on the messages by which it became known.
+    Their names are made of the run's own: they don't depend on the messages by which it became known.
     """
     what = newest.what
     assert isinstance(what, RunRecorded)
-    name, source, told = f"{what.step}/{what.run}", newest.key.source, []
+    name, source, told = f"{what.unit}/{what.step}/{what.run}", newest.key.source, []
     about = (what.unit, what.step, what.station)
     if what.started_at and what.purpose == PRODUCTION:
         start = StepStarted(*about, what.run, what.operator)
         told.append(entry(what.started_at, source, f"{name}/started", start))
     if what.started_at and what.ended_at and what.claim and what.verdict:
-        result = (what.run_id, what.started_at, what.ended_at, what.claim, what.verdict)
-        end = RunReported(*about, *result, what.run, what.purpose, what.operator)
+        during = (what.started_at, what.ended_at)
+        end = RunReported(*about, what.run_id, *during, what.claim, what.verdict, what.run, what.purpose, what.operator)
         told.append(entry(what.ended_at, source, f"{name}/ended", end))
     elif interruption and interruption.what.lines >= what.lines:  # type: ignore[union-attr]
         told.append(interruption)

@@ -62,6 +62,7 @@ SENTENCES: Mapping[str, str] = {
     "crashed_repeatedly": "The message was delivered several times without being settled.",
     "unknown_characteristic": "The product definition does not name this measurement.",
     # judgement of a run
+    "sequence_gap": "Lines of the run are missing.",
     "claim_kept": "The station did not finish the test; its values are kept, not judged.",
     "claim_failed": "The station says that the product failed.",
     "measurement_claimed_failed": "The station says that a measurement failed.",

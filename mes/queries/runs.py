@@ -1,7 +1,7 @@
 """Runs: the station's claim, our verdict, and the values with the limits in force when they were judged."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,22 +10,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mes.domain.refusals import refuse
 from mes.queries.pages import Page, after_id, cut
+from mes.queries.recordings import Recorded, RecordingView, recorded_run, runs_in_progress, told_so_far
 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """A run without its values."""
+    """A run without its values. One in progress, told line by line, has no end, claim and verdict yet."""
 
     id: str
     step: str
     station: str
     run: str | None
     purpose: str
-    started_at: datetime
-    ended_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
     received_at: datetime
-    claim: str
-    verdict: str
+    claim: str | None
+    verdict: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,10 @@ class MeasurementView:
 
 @dataclass(frozen=True, slots=True)
 class RunView(RunSummary):
-    """A run with all that was reported. `operator` is a number; `digest` is what the journal binds."""
+    """A run with all that was reported. `operator` is a number; `digest` is what the journal binds.
+
+    `recording` is there where its program tells of it line by line: how many lines came, and which are missing.
+    """
 
     unit: str
     part: str
@@ -56,12 +60,18 @@ class RunView(RunSummary):
     measurements: list[MeasurementView]
     connections: list[dict[str, Any]]
     defects: list[dict[str, Any]]
-    digest: str
+    digest: str | None
+    recording: RecordingView | None = None
 
 
 _LIST = text(
     """
-    SELECT id::text, step, station, run, purpose, started_at, ended_at, received_at, claim, verdict FROM run
+    SELECT id::text, step, station, run, purpose, started_at, ended_at, received_at, claim, verdict FROM (
+        SELECT id, unit_id, step, station, run, purpose, started_at, ended_at, received_at, claim, verdict FROM run
+        UNION ALL
+        SELECT id, unit_id, step, station, run, purpose, coalesce(started_at, began_at), NULL, heard_at, NULL, NULL
+        FROM recording WHERE ended_at IS NULL AND interrupted_at IS NULL
+    ) AS every
     WHERE unit_id = :unit AND (CAST(:step AS text) IS NULL OR step = :step)
       AND (CAST(:after AS uuid) IS NULL OR id > :after)
     ORDER BY id LIMIT :limit
@@ -89,16 +99,38 @@ async def list_runs(
 
 
 async def run_view(connection: AsyncConnection, run_id: str) -> RunView:
-    """One run with its values. Refuses `unknown_run`."""
+    """One run with its values; one in progress with those that came so far. Refuses `unknown_run`."""
+    recorded = await recorded_run(connection, run_id)
     row = (await connection.execute(_ONE, {"id": run_id})).one_or_none()
-    if row is None:
+    if row is not None:
+        return replace(_view(row), recording=recorded.view if recorded else None)
+    if recorded is None:
         raise refuse("unknown_run", run=run_id)
-    return _view(row)
+    return await _in_progress(connection, recorded)
 
 
 async def newest_runs(connection: AsyncConnection, unit_id: str, limit: int) -> list[RunView]:
-    """A unit's newest runs with their values, the newest first."""
-    return [_view(row) for row in await connection.execute(_NEWEST, {"unit": unit_id, "limit": limit})]
+    """A unit's newest runs with their values: those in progress, then the others, the newest first."""
+    going_on = [await _in_progress(connection, one) for one in await runs_in_progress(connection, unit_id, limit)]
+    rows = await connection.execute(_NEWEST, {"unit": unit_id, "limit": limit - len(going_on)})
+    return [*going_on, *map(_view, rows)]
+
+
+async def _in_progress(connection: AsyncConnection, one: Recorded) -> RunView:
+    told = await told_so_far(connection, one)
+    program, version = told.program or (None, None)
+    return RunView(
+        *(one.id, one.step, one.station, one.run, one.purpose, one.started_at, None, one.view.heard_at, None, None),
+        *(one.serial, one.part, one.revision, one.operator, one.fixture, program, version, []),
+        [
+            MeasurementView(each.name, each.value, each.unit, each.low, each.high, each.position, each.verdict)
+            for each in told.measured
+        ],
+        [],
+        [defect._asdict() for defect in told.defects],
+        None,
+        one.view,
+    )
 
 
 def _view(row: Any) -> RunView:

@@ -675,7 +675,7 @@ def upgrade() -> None:
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False, comment="When it first arrived."),
         sa.Column("line", sa.Text(), nullable=False, comment="The line as JSON."),
         sa.PrimaryKeyConstraint("recording_id", "number", "digest", name=op.f("pk_recording_line")),
-        comment="Every distinct line of a recording: append-only, so that what it tells depends on no order of arrival.",
+        comment="Every distinct line of a recording: append-only, so that no order of arrival matters.",
     )
     op.create_table(
         "in_hand",

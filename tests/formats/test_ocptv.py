@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mes.domain.limits import Measurement
 from mes.domain.run import Defect
-from mes.formats.messages import ForeignRunReported, Message, Unreadable, decode
+from mes.formats.messages import Message, Unreadable, decode
 from mes.formats.ocptv import Recording, recordings
 from tests.formats.examples import event
 from tests.formats.test_openhtf import json_values, places
@@ -207,8 +207,9 @@ class TestArrival:
 
     def test_another_line_under_a_known_number_is_noted(self) -> None:
         recording = recorded(self.LINES)
-        recording.feed([self.LINES[3] | value(99)])
-        assert recording.problems == ["Line 3 came again with other content; the first one counts."]
+        later = {"timestamp": (BEGAN + timedelta(hours=1)).isoformat()}
+        recording.feed([self.LINES[3] | value(99) | later])
+        assert recording.problems == ["Line 3 came with different contents; the earliest counts."]
         assert recording.read().run.measurements == recorded(self.LINES).read().run.measurements  # type: ignore[union-attr]
 
 
@@ -248,8 +249,8 @@ def test_a_pass_with_a_failed_step_is_noted() -> None:
         (numbered(start(), end()), "older dialect"),
         (numbered({"schemaVersion": {"major": 3, "minor": 0}}, start(), end()), "schemaVersion.major is 3"),
         (numbered({"schemaVersion": {}}, start(), end()), "schemaVersion.major is None"),
-        (numbered(SCHEMA, end()), "no testRunStart"),
-        ([], "no testRunStart"),
+        ([], "none of them is a line"),
+        (["talk", {"sequenceNumber": "1"}], "none of them is a line"),
     ],
 )
 def test_other_dialects_are_refused_by_name(lines: Any, says: str) -> None:
@@ -289,23 +290,16 @@ def wire(lines: Any, **more: Any) -> Message | Unreadable:
     return one
 
 
-def test_a_whole_run_in_one_message_is_a_run_like_any_other() -> None:
-    one = wire([json.dumps(line) for line in whole(value(3))], purpose="golden")
-    assert isinstance(one, Message), one
-    assert isinstance(one.data, ForeignRunReported)
-    assert (one.data.run, one.data.purpose, one.data.outcome) == ("r1", "golden", "pass")
-    assert one.data.measurements[0].value == 3
+@pytest.mark.parametrize(("ending", "outcome"), [(end(), "error"), (end(result="FAIL"), "fail"), (None, "interrupted")])
+def test_a_run_whose_start_is_missing_never_passed(ending: dict[str, Any] | None, outcome: str) -> None:
+    run = run_of(whole(value(3), ending=ending)[2:] if ending else whole(value(3))[2:3])
+    assert (run.outcome, run.started_at) == (outcome, BEGAN + timedelta(seconds=2))
+    assert "No testRunStart came." in run.notes["problems"] or not ending
 
 
-@pytest.mark.parametrize(
-    ("lines", "says"),
-    [(whole()[:-1], "no testRunEnd"), (numbered(start(), end()), "older dialect"), ([], "length"), (7, "array")],
-)
-def test_on_the_wire_a_mistake_is_unreadable(lines: Any, says: str) -> None:
-    one = wire(lines)
-    assert isinstance(one, Unreadable)
-    assert one.reasons[0].facts["field"] == "data.lines"
-    assert says in one.reasons[0].text
+def test_a_text_with_nul_is_a_line_like_any_other() -> None:
+    line = json.dumps(whole(value("a"))[2]).replace('"a"', '"a\\u0000"')
+    assert run_of([*whole()[:2], line]).measurements[0].value == "a\ufffd"
 
 
 def sample(name: str) -> list[str]:
@@ -318,8 +312,9 @@ def sample(name: str) -> list[str]:
 def test_the_public_librarys_own_output_is_read_run_by_run() -> None:
     found = recordings(sample("ocptv_py_sample_output.txt"))
     runs = [one.read().run for one in found]
-    assert (len(runs), [at for at, run in enumerate(runs) if run is None]) == (15, [13])  # that one never started
-    assert {run.outcome for run in runs if run} == {"pass", "skipped"}
+    assert [run.outcome if run else None for run in runs].count("interrupted") == 1
+    assert {run.outcome for run in runs if run} == {"pass", "skipped", "interrupted"}
+    assert [at for at, run in enumerate(runs) if run and not run.program] == [13]  # that one never started
     assert sum("breaks the schema" in problem for one in found for problem in one.problems) == 1
     assert all(one.gaps == () for one in found)
     placed = [measured for run in runs if run for measured in run.measurements if measured.position]

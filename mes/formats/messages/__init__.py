@@ -47,7 +47,7 @@ from mes.formats.messages.facts import (
     UnitPacked,
     UnitShipped,
 )
-from mes.formats.messages.foreign import FOREIGN, ForeignRunReported
+from mes.formats.messages.foreign import FOREIGN, ForeignRunReported, OcptvLines, RunOfLines, recorded_run
 from mes.formats.messages.samples import SamplesTaken, sample_times
 from mes.formats.messages.values import UnitRef, Wrong
 
@@ -66,12 +66,14 @@ __all__ = [
     "Message",
     "MessagesSettled",
     "MessagesWanted",
+    "OcptvLines",
     "PartInstalled",
     "PartReceived",
     "PartRemoved",
     "Program",
     "ReportedConnection",
     "ReportedMeasurement",
+    "RunOfLines",
     "RunReported",
     "RunStop",
     "SamplesTaken",
@@ -92,6 +94,7 @@ __all__ = [
     "decode_answer",
     "encode_event",
     "encode_settled",
+    "recorded_run",
     "sample_times",
     "wire_reasons",
 ]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct, field
 
-from mes.domain.facts import INTERRUPTED
+from mes.domain.facts import ERROR
 from mes.domain.refusals import Reason, reason
 from mes.formats import cable_report, openhtf
 from mes.formats.foreign_run import ForeignRun, Reading
@@ -75,22 +75,36 @@ class CableReport(ForeignReport, frozen=True, omit_defaults=True, kw_only=True):
         return cable_report.read(self.text, at)
 
 
-class OcptvLines(ForeignReport, frozen=True, omit_defaults=True, kw_only=True):
-    """Lines of OCP Test & Validation output, as objects or texts: those of a whole run, from its start to its end."""
+class RunOfLines(Struct, frozen=True, omit_defaults=True):
+    """Which run a program tells of while it goes on. `run` is the station's own name for it."""
+
+    unit: UnitRef
+    step: Text64
+    run: Text255
+    purpose: Purpose = "production"
+    operator: Text64 | None = None
+    fixture: Text64 | None = None
+
+
+class OcptvLines(RunOfLines, frozen=True, omit_defaults=True, kw_only=True):
+    """Lines of OCP Test & Validation output, as objects or texts: some of a run, or all of them.
+
+    They may overlap with those of other messages and come in any order: (run, sequenceNumber) identifies a line.
+    """
 
     lines: Annotated[list[Any], Meta(min_length=1, max_length=LINES_MAX)]
 
-    def _read(self, data: bytes, at: datetime) -> Reading:
+    def __post_init__(self) -> None:
+        """Refuses what is no version 2 by its name, and what holds no line at all."""
         recording = Recording()
         recording.feed(self.lines)
-        reading = recording.read()
-        if reading.run and reading.run.outcome == INTERRUPTED:
-            text = "data.lines: they hold no testRunEnd; send all lines of a run in one message, when it has ended."
-            return Reading(None, (reason("unreadable", text, field="data.lines"),))
-        return reading
+        if refused := recording.refusal:
+            raise Wrong(refused.text.removeprefix("data.lines: ").removesuffix("."), "lines")
+        if not recording.lines:
+            raise Wrong("none of them is a line of OCP Test & Validation output", "lines")
 
 
-FOREIGN: Final[Mapping[str, Mapping[str, type[ForeignReport]]]] = {
+FOREIGN: Final[Mapping[str, Mapping[str, type[Struct]]]] = {
     "run/openhtf": {"com.google.openhtf.record": OpenHtfRecord},
     "run/ocptv": {"org.opencompute.ocptv": OcptvLines},
     "run/cable-report": {"mes.cable.report": CableReport},
@@ -98,7 +112,22 @@ FOREIGN: Final[Mapping[str, Mapping[str, type[ForeignReport]]]] = {
 """What testers that know nothing of the MES may say, by kind of topic."""
 
 
-def _reported(report: ForeignReport, run: ForeignRun) -> ForeignRunReported:
+def recorded_run(about: RunOfLines, run: ForeignRun) -> ForeignRunReported:
+    """The run that a program's lines tell of, as our own stations would report it.
+
+    It is on the record line by line already, so it is never refused: one that breaks a limit of ours is the program's
+    error, without its values.
+    """
+    try:
+        made = _reported(about, run._replace(outcome=ERROR))
+    except Unfit as unfit:
+        problems = [*run.notes.get("problems", ()), *(one.text for one in unfit.reasons)]
+        bare = ForeignRun(run.started_at, run.ended_at, ERROR, notes={"format": "ocptv", "problems": problems})
+        return _reported(about, bare)
+    return msgspec.structs.replace(made, outcome=run.outcome)  # the wire knows no run that was interrupted
+
+
+def _reported(report: ForeignReport | RunOfLines, run: ForeignRun) -> ForeignRunReported:
     """The run as our own stations would report it, held to the same limits."""
     plain = {
         "unit": report.unit or _unit(run.unit),

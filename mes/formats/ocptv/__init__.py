@@ -4,7 +4,8 @@
 far, `validators` evaluates the limits in them: the library that writes such output does not.
 """
 
-from mes.formats.ocptv.recording import Recording, recordings
+from mes.formats.ocptv.lines import Line
+from mes.formats.ocptv.recording import Recording, recordings, unread
 from mes.formats.ocptv.snapshot import DiagStep, Measured, Snapshot
 
-__all__ = ["DiagStep", "Measured", "Recording", "Snapshot", "recordings"]
+__all__ = ["DiagStep", "Line", "Measured", "Recording", "Snapshot", "recordings", "unread"]

@@ -5,14 +5,15 @@ is noted, the one with the earliest time counts: what a recording tells depends 
 arrival. What is missing shows as a gap.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
+from mes.domain.facts import ERROR
 from mes.domain.refusals import Reason, reason
-from mes.formats.foreign_run import Reading
+from mes.formats.foreign_run import ForeignRun, Reading
 from mes.formats.ocptv.lines import BROKEN, SCHEMA, Line, read_line
 from mes.formats.ocptv.snapshot import Snapshot, snapshot
 
@@ -23,11 +24,12 @@ MAJOR: Final = 2
 
 
 class Recording:
-    """The lines of one run so far."""
+    """The lines of one run so far. `gaps` are given where some lines are left out on purpose."""
 
-    def __init__(self) -> None:
+    def __init__(self, gaps: Sequence[tuple[int, int]] | None = None) -> None:
         self.lines: dict[int, Line] = {}
         self.problems: list[str] = []
+        self._gaps = gaps
 
     def feed(self, given: Iterable[Any]) -> int:
         """Take in lines, as objects or texts; returns how many were new. Never raises."""
@@ -76,6 +78,8 @@ class Recording:
     @property
     def gaps(self) -> tuple[tuple[int, int], ...]:
         """Sequence numbers that are missing between those that came: first and last of each stretch."""
+        if self._gaps is not None:
+            return tuple(self._gaps)
         found, expected = [], 0
         for number in sorted(self.lines):
             if number > expected:
@@ -95,7 +99,7 @@ class Recording:
         told = self.snapshot()
         run = told.as_run(ended_at)
         if run is None:
-            text = "data.lines: no testRunStart came; without it there is no run."
+            text = "data.lines: none of them is a line of OCP Test & Validation output."
             return Reading(None, (reason("unreadable", text, field="data.lines"),))
         gaps = [f"Lines {first} to {last} are missing." for first, last in self.gaps[:PROBLEMS_MAX]]
         problems = [*gaps, *self.problems, *told.problems][:PROBLEMS_MAX]
@@ -104,6 +108,11 @@ class Recording:
 
 def _seniority(line: Line) -> tuple[datetime, str, bytes]:
     return line.at or _NEVER, line.artifact, msgspec.json.encode(line.content, order="deterministic")
+
+
+def unread(began_at: datetime, ended_at: datetime, reasons: Sequence[Reason]) -> ForeignRun:
+    """A run of which no line can be read: the program's error."""
+    return ForeignRun(began_at, ended_at, ERROR, notes={"format": "ocptv", "problems": [one.text for one in reasons]})
 
 
 def recordings(given: Iterable[Any]) -> list[Recording]:

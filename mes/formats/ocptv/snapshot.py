@@ -76,6 +76,7 @@ class Snapshot:
 
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    first_at: datetime | None = None
     last_at: datetime | None = None
     start: dict[str, Any] = field(default_factory=dict)
     end: dict[str, Any] = field(default_factory=dict)
@@ -88,9 +89,14 @@ class Snapshot:
 
     @property
     def outcome(self) -> str:
-        """The diagnostic's claim on our scale; an end that the format does not allow is the diagnostic's error."""
+        """The diagnostic's claim on our scale.
+
+        An end that the format does not allow is the diagnostic's error, as is a pass of what never started.
+        """
         if not self.end:
             return INTERRUPTED
+        if not self.start and self.end["result"] == "PASS":
+            return ERROR
         return OUTCOMES.get((self.end["status"], self.end["result"]), ERROR)
 
     @property
@@ -110,13 +116,17 @@ class Snapshot:
         return next((one for one in candidates if isinstance(one, str) and not check_path(one)), None)
 
     def as_run(self, ended_at: datetime | None = None) -> ForeignRun | None:
-        """The run; None before it started. One without an end ends at `ended_at`, or with its last line."""
-        if self.started_at is None:
+        """The run; None before any of its lines came. One without an end ends at `ended_at`, or with its last line.
+
+        One whose start did not come began with its first line.
+        """
+        began = self.started_at or self.first_at
+        if began is None:
             return None
-        program = short(self.start["name"], NAME_MAX), short(self.start["version"], NAME_MAX)
+        program = short(self.start.get("name", ""), NAME_MAX), short(self.start.get("version", ""), NAME_MAX)
         return ForeignRun(
-            self.started_at,
-            max(self.started_at, self.ended_at or ended_at or self.last_at or self.started_at),
+            began,
+            max(began, self.ended_at or ended_at or self.last_at or began),
             self.outcome,
             program=program if all(program) else None,
             measurements=tuple(_measurements(self))[:MEASUREMENTS_MAX],
@@ -129,6 +139,7 @@ def snapshot(lines: Sequence[Line]) -> Snapshot:
     """What lines that keep the schema tell, taken in their order."""
     told = Snapshot()
     for line in lines:
+        told.first_at = told.first_at or line.at
         told.last_at = line.at
         take = _TAKERS.get(line.artifact)
         if take:
@@ -204,6 +215,8 @@ _TAKERS: Final[dict[str, Callable[[Snapshot, Line], None]]] = {
 
 def _check(told: Snapshot) -> None:
     """Notes where the diagnostic's claim does not agree with what it told."""
+    if told.end and not told.start:
+        told.problems.append("No testRunStart came.")
     if told.end and (told.end["status"], told.end["result"]) not in OUTCOMES:
         told.problems.append(f"The run ended with {told.end['status']} and {told.end['result']}, which is no end.")
     if told.outcome == PASS:

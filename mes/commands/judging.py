@@ -1,0 +1,91 @@
+"""A reported run as the record takes it: the station's claim, our verdict, and what the journal says of it."""
+
+import hashlib
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from mes.db.products import Product
+from mes.db.runs import RunRecord
+from mes.domain.cable import SeenConnection
+from mes.domain.facts import FAIL, PASS
+from mes.domain.run import Criteria, Defect, Judgement, Report, judge
+from mes.formats import messages as wire
+
+FAILED_SHOWN_MAX = 20
+"""Most failed values of a run that its journal entry names; all of them are in the run."""
+
+_NO_CRITERIA = Criteria(None)
+
+
+def _plain(value: Any) -> Any:
+    """How digests are told of the one type of the wire that is no struct."""
+    if isinstance(value, wire.UnitRef):
+        return [value.part, value.serial]
+    raise TypeError(f"can't digest {type(value).__name__}")
+
+
+encode = msgspec.json.Encoder(order="sorted", enc_hook=_plain).encode
+"""What digests of messages and runs are over: the bytes of their data with sorted names."""
+
+
+def judged_run(
+    run_id: str,
+    unit_id: str,
+    product: Product | None,
+    station: str,
+    data: wire.RunReported,
+    operator: str | None,
+    received_at: datetime,
+) -> RunRecord:
+    """What a station reported of a run, with our verdict by the unit's definition."""
+    return RunRecord(
+        run_id,
+        unit_id,
+        product.id if product else None,
+        data.step,
+        station,
+        data.run,
+        data.purpose,
+        data.started_at,
+        data.ended_at,
+        received_at,
+        int(operator) if operator else None,
+        data.fixture,
+        data.program.name if data.program else None,
+        data.program.version if data.program else None,
+        data.outcome,
+        judge(product.criteria if product else _NO_CRITERIA, _report(data)),
+        tuple(Defect(one.code, one.position, one.text) for one in data.defects),
+        hashlib.sha256(encode(data)).hexdigest(),
+    )
+
+
+def told_of(record: RunRecord, data: wire.RunReported) -> dict[str, Any]:
+    """What the journal says of a run: its values are bound by their digest."""
+    judgement = record.judgement
+    told: dict[str, Any] = {"digest": record.digest, "reasons": [one.code for one in judgement.reasons]}
+    told |= {"values": len(judgement.measured)} | _failures(judgement)
+    if isinstance(data, wire.ForeignRunReported) and data.notes:
+        told["notes"] = data.notes
+    return told
+
+
+def _failures(judgement: Judgement) -> dict[str, Any]:
+    """The names of the values that failed, the first few of them, as the journal says them."""
+    if judgement.verdict == PASS:
+        return {}
+    measured = judgement.measured
+    failed = [name for name, verdict in zip(measured.layout.names, measured.verdicts, strict=True) if verdict == FAIL]
+    return {"failed": failed[:FAILED_SHOWN_MAX]} if failed else {}
+
+
+def _report(data: wire.RunReported) -> Report:
+    return Report(
+        data.step,
+        data.outcome,
+        data.measurements,
+        [SeenConnection(one.end_a, one.end_b, one.seen, one.ohms) for one in data.connections],
+        [Defect(one.code, one.position, one.text) for one in data.defects],
+    )
