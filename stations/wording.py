@@ -47,9 +47,17 @@ class Wording:
         """What a foreign tester wrote, as the contract's type for it holds it."""
         return self._event(_KIND_OF_FOREIGN[type_], type_, data, at, id)
 
-    def ask(self, unit: UnitRef, step: str, parts: Iterable[Child], after: Iterable[str]) -> Posted:
+    def ask(
+        self,
+        unit: UnitRef,
+        step: str,
+        parts: Iterable[Child],
+        after: Iterable[str],
+        at: datetime | None = None,
+        id: str | None = None,
+    ) -> Posted:
         """May this step begin?"""
-        return self.fact(StepAsked(unit, step, tuple(parts), tuple(after)))
+        return self.fact(StepAsked(unit, step, tuple(parts), tuple(after)), at, id)
 
     def status(self, state: Any, since: datetime, reason: str | None) -> Posted:
         """What the station is doing."""
