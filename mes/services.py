@@ -16,10 +16,10 @@ from mes.app import create_app
 from mes.commands.asking import Answer, not_settled
 from mes.commands.asking import answer as answer_ask
 from mes.commands.ingest import Retried, is_infrastructure, settle, settle_pending
+from mes.commands.interruptions import Patience, interrupt_overdue
 from mes.db import migrate, sequencer
 from mes.db.partitions import make_partitions
 from mes.db.session import Database
-from mes.commands.interruptions import Patience, interrupt_overdue
 from mes.feeds import telemetry
 from mes.formats.messages import Arrived, Message
 from mes.mqtt import consumer, topics
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 PARTITIONS_S: Final = 24 * 3600
 """How often partitions are made ahead."""
+INTERRUPT_S: Final = 10
+"""How often runs are looked for whose end is overdue."""
 STOP_S: Final = 3
 """How long a stopping server waits for open answers, in seconds."""
 
@@ -40,8 +42,6 @@ class NotReady(Exception):  # noqa: N818 - what a service is, not an error of ou
     """A service can't start; the text says what to do."""
 
 
-INTERRUPT_S: Final = 10
-"""How often runs are looked for whose end is overdue."""
 async def open_database(settings: Settings) -> Database:
     """The database of the settings, reachable and migrated."""
     if settings.database_url is None:
@@ -104,6 +104,7 @@ async def ingest(settings: Settings, slot: int | None = None, ready_file: Path |
         async with bridge, asyncio.TaskGroup() as tasks:
             tasks.create_task(consumer.retry_pending(bridge, retry, source=source, every_s=settings.pending_retry_s))
             tasks.create_task(_make_partitions(database))
+            tasks.create_task(_interrupt_runs(database, Patience(settings.run_offline_s, settings.run_silent_s)))
             if ready_file:
                 tasks.create_task(_tell_when_up(bridge, ready_file))
             await consumer.run(
@@ -127,7 +128,6 @@ async def answer(settings: Settings, ready_file: Path | None = None) -> None:
     async def decide(asked: Message) -> Answer:
         missing = await not_settled(database, asked)
         at = datetime.now(UTC)
-            tasks.create_task(_interrupt_runs(database, Patience(settings.run_offline_s, settings.run_silent_s)))
         return await answer_ask(database, asked, missing, at, min(asked.time, at) if settings.history else at)
 
     answering = Answering(
@@ -152,6 +152,18 @@ async def _tell_when_up(bridge: Bridge, ready_file: Path) -> None:
     await asyncio.to_thread(ready_file.write_text, "ready\n")
 
 
+async def _interrupt_runs(database: Database, patience: Patience) -> None:
+    """Give up runs whose end is overdue, now and then."""
+    while True:
+        try:
+            found = await interrupt_overdue(database, patience, datetime.now(UTC))
+            if found:
+                log.warning("interrupted %d runs whose end is overdue", found)
+        except Exception as error:
+            log.warning("runs whose end is overdue were not looked for: %s", error)
+        await asyncio.sleep(INTERRUPT_S)
+
+
 async def _make_partitions(database: Database) -> None:
     while True:
         try:
@@ -174,15 +186,3 @@ async def feeds(settings: Settings) -> None:
             tasks.create_task(telemetry.run(database, settings.samples_keep_days))
     finally:
         await database.close()
-async def _interrupt_runs(database: Database, patience: Patience) -> None:
-    """Give up runs whose end is overdue, now and then."""
-    while True:
-        try:
-            found = await interrupt_overdue(database, patience, datetime.now(UTC))
-            if found:
-                log.warning("interrupted %d runs whose end is overdue", found)
-        except Exception as error:
-            log.warning("runs whose end is overdue were not looked for: %s", error)
-        await asyncio.sleep(INTERRUPT_S)
-
-
