@@ -103,25 +103,27 @@ def list_settings() -> None:
 
 @app.command()
 def demo(
-    seed: Annotated[int, typer.Option(help="The same seed gives the same floor.")] = 1,
-    once: Annotated[bool, typer.Option("--once", help="End when the cables are done.")] = False,
+    racks: Annotated[int, typer.Option(min=1, max=50, help="Racks to build, with all that is in them.")] = 2,
+    speed: Annotated[float, typer.Option(min=1, max=1000, help="How fast live production begins to go.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=999_999, help="The same seed gives the same floor.")] = 1,
+    once: Annotated[bool, typer.Option("--once", help="End when the racks are done.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON summary as the last line.")] = False,
     data_dir: DataDir = None,
     port: Port = None,
     mqtt_port: MqttPort = None,
 ) -> None:
-    """Run the factory on this machine: two cables go through their route, one of them miswired."""
-    from mes.demo import show  # the demo's parts are loaded only when it runs
+    """Run a factory on this machine: simulated stations build racks and all that is in them."""
+    from mes.demo import Wish, show  # the demo's parts are loaded only when it runs
 
-    using = settings_with(data_dir=data_dir, port=port, mqtt_port=mqtt_port)
+    using = settings_with(data_dir=data_dir, port=port, mqtt_port=mqtt_port, history=True)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
 
     async def run() -> None:
         async with running(using, any_port=port is None) as (local, supervisor):
-            summary = await show(local, seed)
+            summary = await show(local, Wish(racks, speed, seed, once, using.data_dir, using.site))
             if as_json:
                 typer.echo(json.dumps(summary))
-            if summary["units_completed"] < summary["units_ordered"]:
+            if summary["racks_completed"] < racks:
                 raise typer.Exit(1)
             if not once:
                 typer.echo(_where(local))

@@ -1,22 +1,23 @@
-"""What the ERP and the engineers do in the demo, over REST."""
+"""What the ERP, engineers and quality do in the demo, over REST, each as of the moment at which the floor does it."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
+from urllib.parse import quote
 
 import httpx
 
 import mes
 from mes.formats.product_document import load, to_document
 from mes.local import Local
-from stations.first_cables import CONNECTOR, POWER_WIRE, SIDEBAND_WIRE, STATIONS, Cable
+from mes.rest.door import HAPPENED_AT
+from stations.floor import crew
+from stations.floor.deeds import Diagnosed, Ordered, Repaired, Ruled, Shipped
+from stations.floor.plant import Plant
 
-CABLE: Final = "CBL-PSB8-0600"
-REVISION: Final = "A"
-LINE: Final = "cabling-1"
-REEL_M: Final = 500
-TIMEOUT_S: Final = 30.0
+TIMEOUT_S: Final = 60.0
 
 
 class OfficeRefused(Exception):  # noqa: N818 - an answer, not an error
@@ -46,9 +47,10 @@ class Office:
     ) -> None:
         await self._client.aclose()
 
-    async def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
-        """The JSON answer of a request. Raises `OfficeRefused` with what was wrong."""
-        answer = await self._client.request(method, self.root + path, json=body, params=query)
+    async def call(self, method: str, path: str, body: Any = None, *, at: datetime | None = None, **query: Any) -> Any:
+        """The JSON answer of a request, dated `at`. Raises `OfficeRefused` with what was wrong."""
+        headers = {HAPPENED_AT: at.isoformat()} if at else {}
+        answer = await self._client.request(method, self.root + path, json=body, params=query, headers=headers)
         if answer.is_success:
             return answer.json()
         problem = answer.json() if answer.headers.get("content-type", "").endswith("json") else {}
@@ -60,59 +62,60 @@ class Office:
         lines = [line.split() for line in text.splitlines() if line and not line.startswith("#") and "{" not in line]
         return {name: float(value) for name, value in lines}
 
-    async def release_products(self) -> list[str]:
-        """The cable and what it is made of; returns their part numbers."""
-        definitions = [load(path) for path in sorted(products_dir().glob("cabling*.yaml"))]
+    async def release_products(self) -> list[dict[str, Any]]:
+        """All delivered products; returns their documents."""
+        definitions = [load(path) for path in sorted(products_dir().glob("*.yaml"))]
         for one in sorted(definitions, key=lambda one: one.source):  # bought parts first
-            await self.call("PUT", f"/products/{one.part}/revisions/{one.revision}", to_document(one))
-        return [one.part for one in definitions]
+            await self.call("PUT", f"/products/{quote(one.part)}/revisions/{one.revision}", to_document(one))
+        return [to_document(one) for one in definitions]
 
-    async def put_line(self) -> None:
-        """A line with the stations of the cable's route."""
-        named = [{"name": name, "kind": kind} for name, kind in STATIONS.items()]
-        await self.call("PUT", f"/lines/{LINE}", {"stations": named, "time_zone": "UTC"})
+    async def put_lines(self, plant: Plant) -> None:
+        """The plant's lines, their stations and their shifts."""
+        shifts = [
+            {"name": name, "days": list(crew.DAYS), "start": start, "end": end} for name, start, end in crew.SHIFTS
+        ]
+        for line, benches in plant.lines().items():
+            stations = [{"name": one.name, "kind": one.kind} for one in benches]
+            told = {"stations": stations, "time_zone": crew.TIME_ZONE, "shifts": shifts}
+            if not await self._stands(line, {one.name for one in benches}):
+                await self.call("PUT", f"/lines/{line}", told)
 
-    async def order(self, quantity: int) -> tuple[str, list[str]]:
-        """An order of cables, released to the floor; returns its number and the cables' serials."""
-        number = await self._next_number()
-        told = {"part": CABLE, "revision": REVISION, "quantity": quantity}
-        await self.call("PUT", f"/work-orders/{number}", told)
-        released = await self.call("POST", f"/work-orders/{number}/release")
-        return number, released["serials"]
+    async def _stands(self, line: str, names: set[str]) -> bool:
+        """Whether a line is there with these stations."""
+        page = await self.call("GET", "/stations", line=line, limit=1000)
+        return {one["name"] for one in page["items"]} == names
 
-    async def _next_number(self) -> str:
-        """The number after the last of the demo's orders."""
-        used = 0
-        query: dict[str, Any] = {"part": CABLE, "limit": 1000}
-        while True:
-            page = await self.call("GET", "/work-orders", **query)
-            numbers = [one["number"].removeprefix("DEMO-") for one in page["items"]]
-            used = max([used, *(int(number) for number in numbers if number.isdigit())])
-            if not page["next_cursor"]:
-                return f"DEMO-{used + 1:04}"
-            query["cursor"] = page["next_cursor"]
+    async def do(self, what: Any, at: datetime) -> None:
+        """Do what the floor's office does, as of a moment. Done before, it is not done again."""
+        if isinstance(what, Ordered):
+            await self._order(what, at)
+        elif isinstance(what, Diagnosed):
+            await self._say(what, "diagnose", {"diagnosis": what.found, "by": what.by}, at)
+        elif isinstance(what, Repaired):
+            await self._say(what, "repair", {"repair": what.done, "by": what.by}, at)
+        elif isinstance(what, Ruled):
+            told = {"ruling": what.ruling, "decided_by": what.by, "reason": what.why}
+            await self._say(what, "disposition", told, at)
+        elif isinstance(what, Shipped):
+            await self._ship(what, at)
 
-    async def receive(self, number: str, cables: list[Cable], spare: str) -> None:
-        """The material of an order arrives: two reels of wire and a connector for each end."""
-        for lot, part in ((cables[0].power_lot, POWER_WIRE), (cables[0].sideband_lot, SIDEBAND_WIRE)):
-            await self._receipt(number, part=part, lot=lot, quantity=REEL_M)
-        for serial in (*(serial for cable in cables for serial in cable.connectors.values()), spare):
-            await self._receipt(number, part=CONNECTOR, serial=serial)
+    async def _order(self, what: Ordered, at: datetime) -> None:
+        told = {"part": what.part, "revision": what.revision, "quantity": len(what.serials)}
+        told |= {"serials": list(what.serials), "customer_order": what.customer_order}
+        order = await self.call("PUT", f"/work-orders/{what.number}", told, at=at)
+        if order["state"] == "created":
+            await self.call("POST", f"/work-orders/{what.number}/release", at=at)
 
-    async def _receipt(self, number: str, **told: Any) -> None:
-        told["id"] = f"{number}/{told['part']}/{told.get('serial') or told.get('lot')}"
-        await self.call("POST", "/goods-receipts", told)
+    async def _say(self, what: Diagnosed | Repaired | Ruled, verb: str, told: Mapping[str, str], at: datetime) -> None:
+        page = await self.call("GET", "/nonconformances", unit=what.unit, step=what.step, limit=1000)
+        found = sorted(page["items"], key=lambda one: str(one["opened_at"]))
+        if len(found) < what.nth:
+            raise OfficeRefused(f"{what.unit} has {len(found)} nonconformances of {what.step}, not {what.nth}.")
+        one = found[what.nth - 1]
+        if one[next(iter(told))] is None:
+            await self.call("POST", f"/nonconformances/{one['id']}/{verb}", dict(told), at=at)
 
-    async def nonconformance(self, serial: str) -> Mapping[str, Any]:
-        """The open nonconformance of a unit."""
-        page = await self.call("GET", "/nonconformances", unit=serial)
-        found: Mapping[str, Any] = next(one for one in page["items"] if one["closed_at"] is None)
-        return found
-
-    async def diagnose(self, id: str, found: str, by: str) -> None:
-        """An engineer says what was found."""
-        await self.call("POST", f"/nonconformances/{id}/diagnose", {"diagnosis": found, "by": by})
-
-    async def repaired(self, id: str, done: str, by: str) -> None:
-        """An engineer says what was done."""
-        await self.call("POST", f"/nonconformances/{id}/repair", {"repair": done, "by": by})
+    async def _ship(self, what: Shipped, at: datetime) -> None:
+        path = f"/units/{quote(what.unit)}"
+        if (await self.call("GET", path))["state"] != "shipped":
+            await self.call("POST", f"{path}/ship", {"order": what.order, "to": what.to, "by": what.by}, at=at)

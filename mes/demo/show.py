@@ -1,183 +1,99 @@
-"""The demo from beginning to end: set up the floor, build the cables, tell what happened."""
+"""The demo from beginning to end: set up the floor, build racks, tell what happened, go on live."""
 
-import asyncio
 import sys
 import time
-from collections.abc import Callable
-from random import Random
-from typing import Any, Final
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 from rich.console import Console
 
-from mes.demo.findings import Findings, find
-from mes.demo.office import CABLE, Office, OfficeRefused
-from mes.demo.telling import tell, where_to_look
-from mes.formats.messages import SettledMessage
+from mes.demo import begun
+from mes.demo.begun import Begun
+from mes.demo.logins import logins
+from mes.demo.office import Office, OfficeRefused
+from mes.demo.progress import LineProgress
+from mes.demo.summary import summarize
 from mes.local import Local
-from stations.first_cables import Cable, Line, WorkStopped
+from stations.floor.deeds import Deed
+from stations.floor.player import LineStopped, Player
+from stations.floor.production import Production
 
-OPERATOR: Final = "m.rossi"
-TECHNICIAN: Final = "l.tanaka"
-ENGINEER: Final = "a.novak"
-
+TOP: Final = "RCK-AX72-L11"
+RELEASED_EVERY_S: Final = 36 * 3600.0
+"""How long after one rack's orders the next one's are released."""
 WIDTH: Final = 110
 """Columns where the output is no terminal."""
 
-Say = Callable[[str, str, str], None]
-"""Tells one thing as it happens: about what, where, and what."""
+
+class Wish(NamedTuple):
+    """What the demo was asked for."""
+
+    racks: int
+    speed: float
+    seed: int
+    once: bool
+    data_dir: Path
+    site: str
 
 
-async def show(local: Local, seed: int) -> dict[str, Any]:
-    """Build two cables, one of them miswired, and tell what happened; returns the summary.
-
-    `units_completed` is less than `units_ordered` if something stopped the line; `stopped` then says what.
-    """
+async def show(local: Local, wish: Wish) -> dict[str, Any]:
+    """Build racks and tell what happened; returns the summary, in which `stopped` says what stopped the line."""
     began = time.monotonic()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
-    stopped = None
+    welcome(console, local, await logins(local, wish.data_dir, wish.site))
     async with Office(local) as office:
-        with console.status("Preparing the floor…") as status:
-            floor = Floor(local, office, Random(seed), _sayer(console, status.update))
+        with console.status("Releasing the product definitions…"):
+            documents = await office.release_products()
+        known, block = begun.block_for(wish.data_dir, wish.seed, wish.racks, wish.once)
+        production = Production(documents, TOP, seed=wish.seed, block=known.block if known else block)
+        await office.put_lines(production.plant)
+        deeds = plan(production, wish.racks)
+        if known is None:
+            known = _now(production, deeds, wish)
+            begun.keep(wish.data_dir, known)
+        stopped = None
+        with LineProgress(console, production.plant) as progress:
+            progress.expect(deeds)
+            names = [bench.name for bench in production.plant.benches]
+            spools = wish.data_dir / "stations" / str(known.block)
+            player = Player(local.parts.mqtt_url, names, spools, known.clock, office, done=progress.done)
             try:
-                await floor.prepare()
-                await floor.build()
-            except (WorkStopped, OfficeRefused) as error:
+                async with player:
+                    await player.play(deeds)
+            except (LineStopped, OfficeRefused) as error:
                 stopped = str(error)
-            status.update("Reading the record…")
-            findings = await find(office, floor.number, [cable.serial for cable in floor.cables])
-    summary = _summary(local, findings, floor, stopped, time.monotonic() - began)
-    tell(console, findings, summary)
-    where_to_look(console, local, findings)
-    return summary
+        racks = [task.result.serial for task in production.tops if task.result]
+        wall_s = time.monotonic() - began
+        summary = await summarize(local, office, wish.site, production.prefix, player.fates, racks, wall_s)
+    return summary | ({"stopped": stopped} if stopped else {})
 
 
-def _sayer(console: Console, update: Callable[[str], None]) -> Say:
-    began = time.monotonic()
-
-    def say(about: str, where: str, what: str) -> None:
-        console.print(f"[dim]{time.monotonic() - began:5.1f} s[/]  [bold]{about:<12}[/] {where:<7} {what}")
-        update(f"{about} at {where}" if where else about)
-
-    return say
-
-
-class Floor:
-    """The demo's floor and the two cables on it."""
-
-    def __init__(self, local: Local, office: Office, random: Random, say: Say) -> None:
-        self.local = local
-        self.office = office
-        self.random = random
-        self.say = say
-        self.number = ""
-        self.cables: list[Cable] = []
-        self.spare = ""
-        self.fates: dict[str, SettledMessage] = {}
-
-    async def prepare(self) -> None:
-        """What the ERP and the engineers do before a cable can be built."""
-        parts = await self.office.release_products()
-        self.say("engineering", "", f"released {', '.join(parts)}")
-        await self.office.put_line()
-        self.number, serials = await self.office.order(2)
-        self.say("ERP", "", f"released work order {self.number}: two {CABLE}, serials {' and '.join(serials)}")
-        self.cables = [self._cable(serial) for serial in serials]
-        self.cables[1].swapped = self._swapped_pair()
-        self.spare = f"C8-{serials[1].removeprefix('CB-')}-B2"
-        await self.office.receive(self.number, self.cables, self.spare)
-        self.say("ERP", "", "received the connectors and two reels of wire")
-
-    def _cable(self, serial: str) -> Cable:
-        number = serial.removeprefix("CB-")
-        connectors = {f"J-{end}": f"C8-{number}-{end}" for end in "AB"}
-        return Cable(serial, connectors, f"R12-{self.number}", f"R26-{self.number}")
-
-    def _swapped_pair(self) -> tuple[int, int]:
-        """Two neighbours among the sideband contacts: the slip that happens."""
-        first = self.random.randint(1, 3)
-        return first, first + 1
-
-    async def build(self) -> None:
-        """Both cables through their route, at the same time."""
-        line = Line(self.local.parts.mqtt_url, self.local.token_file.parent / "stations", self.random)
-        await asyncio.to_thread(line.open)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._good(line, self.cables[0]))
-                tasks.create_task(self._miswired(line, self.cables[1]))
-        except* (WorkStopped, OfficeRefused) as several:
-            raise WorkStopped(str(several.exceptions[0])) from several
-        finally:
-            self.fates = await asyncio.to_thread(line.fates)
-            await asyncio.to_thread(line.close)
-
-    async def _good(self, line: Line, cable: Cable) -> None:
-        await self._make(line, cable, "cp-01")
-        await asyncio.to_thread(line.check_wiring, cable)
-        self.say(cable.serial, "ct-01", "[green]pass[/] every contact reaches its own")
-        await self._finish(line, cable)
-
-    async def _miswired(self, line: Line, cable: Cable) -> None:
-        await self._make(line, cable, "cp-02")
-        await asyncio.to_thread(line.check_wiring, cable)
-        fault = await self.office.nonconformance(cable.serial)
-        why = next(one["text"] for one in fault["reasons"] if one["code"] != "claim_failed")
-        self.say(cable.serial, "ct-01", f"[red]fail[/] {why}")
-        answer = await asyncio.to_thread(line.ask_too_soon, cable)
-        if answer.granted:
-            raise WorkStopped("hp-01 was let to start on a cable that failed its test.")
-        said = "; ".join(one.text for one in answer.reasons)
-        self.say(cable.serial, "hp-01", f"asked: may I start? [yellow]refused[/] {said}")
-        await self._repair(line, cable, fault["id"])
-        await asyncio.to_thread(line.check_wiring, cable)
-        self.say(cable.serial, "ct-01", "[green]pass[/] on retest")
-        await self._finish(line, cable)
-
-    async def _make(self, line: Line, cable: Cable, press: str) -> None:
-        await asyncio.to_thread(line.cut, cable)
-        self.say(cable.serial, "wc-01", "[green]pass[/] wires cut from their reels")
-        await asyncio.to_thread(line.crimp, cable, press)
-        self.say(cable.serial, press, "[green]pass[/] both connectors crimped")
-
-    async def _repair(self, line: Line, cable: Cable, fault: str) -> None:
-        first, second = cable.swapped or (0, 0)
-        found = f"Contacts B{first} and B{second} are exchanged in connector {cable.connectors['J-B']}."
-        await self.office.diagnose(fault, found, ENGINEER)
-        self.say(cable.serial, "", f"{ENGINEER} diagnosed: {found}")
-        await asyncio.to_thread(line.replace_connector, cable, "J-B", self.spare, TECHNICIAN)
-        await self.office.repaired(fault, f"Connector at J-B replaced by {self.spare}.", TECHNICIAN)
-        self.say(cable.serial, "rb-01", f"{TECHNICIAN} replaced the connector at J-B: the cable is tested again")
-
-    async def _finish(self, line: Line, cable: Cable) -> None:
-        await asyncio.to_thread(line.withstand, cable)
-        self.say(cable.serial, "hp-01", "[green]pass[/] withstands 1,500 V")
-        await asyncio.to_thread(line.inspect, cable, OPERATOR)
-        self.say(cable.serial, "ib-01", f"[green]pass[/] length and label, signed by {OPERATOR}")
+def plan(production: Production, racks: int) -> list[Deed]:
+    """All that happens until the racks are done; all but the last of them are packed and shipped."""
+    production.set_up()
+    for number in range(racks):
+        production.schedule.run(number * RELEASED_EVERY_S)
+        production.release(racks)
+    for number in range(racks - 1):
+        production.send(number)
+    production.schedule.run(float("inf"))
+    return production.diary.take()
 
 
-def _summary(local: Local, findings: Findings, floor: Floor, stopped: str | None, wall_s: float) -> dict[str, Any]:
-    fates = [one.fate for one in floor.fates.values()]
-    return {
-        "racks_completed": 0,
-        "rack_serials": [],
-        "units_ordered": 2,
-        "units_completed": findings.in_state("completed"),
-        "units_scrapped": findings.in_state("scrapped"),
-        "serials": [cable.serial for cable in floor.cables],
-        "work_order": floor.number,
-        "installations": findings.happened("mes.part.installed"),
-        "runs": sum(len(one.runs) for one in findings.cables),
-        "measurements": sum(len(run["measurements"]) for one in findings.cables for run in one.runs),
-        "samples": 0,
-        "nonconformances": findings.happened("mes.nonconformance.opened"),
-        "repairs": findings.happened("mes.nonconformance.repaired"),
-        "messages_sent": len(fates),
-        "messages_applied": fates.count("applied"),
-        "messages_pending": fates.count("pending"),
-        "messages_rejected": fates.count("rejected"),
-        "journal_entries": findings.journal_entries,
-        "first_pass_yield": findings.first_pass_yield,
-        "wall_s": round(wall_s, 3),
-        "api_url": local.api_url,
-        **({"stopped": stopped} if stopped else {}),
-    }
+def _now(production: Production, deeds: list[Deed], wish: Wish) -> Begun:
+    """A clock by which the floor began at the start of a shift and ends now."""
+    ends = max(deed.told_at for deed in deeds)
+    now = datetime.now(UTC)
+    latest = Begun(wish.seed, wish.racks, wish.once, 0, now.isoformat(), float("inf"), 0.0).clock(-ends)
+    start = begun.shift_start(latest)
+    pause_s = (latest - start).total_seconds()
+    block = production.serials.block
+    return Begun(wish.seed, wish.racks, wish.once, block, start.isoformat(), production.floor.soaked_at, pause_s)
+
+
+def welcome(console: Console, local: Local, passwords: dict[str, str]) -> None:
+    """Where to look, before anything happens."""
+    console.print(f"[bold]The dashboard is at[/] {local.api_url}")
+    console.print("Log in as " + ", ".join(f"[bold]{name}[/] / {password}" for name, password in passwords.items()))
+    console.print()

