@@ -64,6 +64,8 @@ async def running(settings: Settings, *, any_port: bool = False) -> AsyncIterato
 async def _start(services: Supervisor, name: str, settings: Settings) -> None:
     """Start one service and wait until it can be relied on: what is sent before ingest listens would be lost."""
     argv = [sys.executable, "-m", "mes", name]
+    if settings.metrics_port is not None and name != "serve":
+        argv += ["--metrics-port", str(settings.metrics_port + SERVICES.index(name) - 1)]
     if name == "serve":
         await services.start(name, argv, ready=_is_serving(settings))
     elif name in LISTENING:

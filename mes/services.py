@@ -5,9 +5,11 @@ Each runs until it is ended. They share nothing but the database and the broker,
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from time import perf_counter
 from typing import Final
 
 import uvicorn
@@ -20,13 +22,17 @@ from mes.commands.interruptions import Patience, interrupt_overdue
 from mes.db import migrate, sequencer
 from mes.db.partitions import make_partitions
 from mes.db.session import Database
-from mes.feeds import telemetry
+from mes.feeds import telemetry, traces
+from mes.feeds.following import follow
 from mes.formats.messages import Arrived, Message
+from mes.metrics import Metrics, told_at
 from mes.mqtt import consumer, topics
 from mes.mqtt.answers import Answering
 from mes.mqtt.bridge import Bridge
 from mes.mqtt.receipts import Settled
-from mes.settings import Settings
+from mes.mqtt.watching import SECONDS, BatchWatch
+from mes.settings import Settings, open_telemetry
+from mes.tracing import OwnSpans, UnitSpans
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +99,8 @@ async def ingest(settings: Settings, slot: int | None = None, ready_file: Path |
     client_id = f"mes-ingest-{settings.site}" + ("" if slot is None else f"-{slot}")
     source = f"mes/{settings.site}"
     bridge = Bridge(url, client_id, topics.ingest_subscriptions(share), queue_max_messages=settings.queue_max_messages)
+    metrics = Metrics()
+    spans = _own_spans(settings.site, client_id)
 
     async def settle_batch(arrived: Sequence[Arrived], at: datetime) -> Sequence[Settled]:
         return await settle(database, arrived, at)
@@ -101,7 +109,7 @@ async def ingest(settings: Settings, slot: int | None = None, ready_file: Path |
         return await settle_pending(database, at)
 
     try:
-        async with bridge, asyncio.TaskGroup() as tasks:
+        async with _told(metrics, settings), bridge, asyncio.TaskGroup() as tasks:
             tasks.create_task(consumer.retry_pending(bridge, retry, source=source, every_s=settings.pending_retry_s))
             tasks.create_task(_make_partitions(database))
             tasks.create_task(_interrupt_runs(database, Patience(settings.run_offline_s, settings.run_silent_s)))
@@ -114,9 +122,12 @@ async def ingest(settings: Settings, slot: int | None = None, ready_file: Path |
                 batch_max_messages=settings.batch_max_messages,
                 linger_ms=settings.batch_linger_ms,
                 message_max_bytes=settings.message_max_bytes,
+                watch=BatchWatch(metrics, spans),
             )
     finally:
         await database.close()
+        if spans:
+            spans.close()
 
 
 async def answer(settings: Settings, ready_file: Path | None = None) -> None:
@@ -124,8 +135,18 @@ async def answer(settings: Settings, ready_file: Path | None = None) -> None:
     url = mqtt_url(settings)
     database = await open_database(settings)
     bridge = Bridge(url, f"mes-answer-{settings.site}", topics.ask_subscriptions())
+    metrics = Metrics()
+    asks = metrics.counter("mes_asks_total", "Asks answered, by whether the step was granted.")
+    took = metrics.histogram("mes_ask_seconds", "From taking an ask to its answer.", SECONDS)
 
     async def decide(asked: Message) -> Answer:
+        began = perf_counter()
+        answered = await decided(asked)
+        asks.add(granted=str(answered.granted).lower())
+        took.observe([perf_counter() - began])
+        return answered
+
+    async def decided(asked: Message) -> Answer:
         missing = await not_settled(database, asked)
         at = datetime.now(UTC)
         return await answer_ask(database, asked, missing, at, min(asked.time, at) if settings.history else at)
@@ -138,12 +159,56 @@ async def answer(settings: Settings, ready_file: Path | None = None) -> None:
         message_max_bytes=settings.message_max_bytes,
     )
     try:
-        async with bridge, asyncio.TaskGroup() as tasks:
+        async with _told(metrics, settings), bridge, asyncio.TaskGroup() as tasks:
             if ready_file:
                 tasks.create_task(_tell_when_up(bridge, ready_file))
             await answering.run()
     finally:
         await database.close()
+
+
+def sends_spans() -> bool:
+    """Whether spans are sent somewhere. What is set wrong for it is said, and keeps nothing else from working."""
+    wanted = open_telemetry()
+    if wanted.wanted and wanted.problem:
+        log.error("no spans are sent: %s", wanted.problem)
+        return False
+    return wanted.wanted
+
+
+def _own_spans(site: str, process: str) -> OwnSpans | None:
+    try:
+        return OwnSpans(site, process) if sends_spans() else None
+    except ValueError as error:
+        log.error("no spans are sent: %s", error)
+        return None
+
+
+async def _send_traces(database: Database, site: str, metrics: Metrics) -> None:
+    """The feed of units' traces."""
+    try:
+        spans = UnitSpans(site, metrics)
+    except ValueError as error:
+        log.error("no spans are sent: %s", error)
+        return
+    try:
+        await follow(database, traces.NAME, traces.TraceFeed(database, spans).deliver)
+    finally:
+        spans.close()
+
+
+@asynccontextmanager
+async def _told(metrics: Metrics, settings: Settings) -> AsyncIterator[None]:
+    """A process's numbers are told while the block lasts, where a port is set for them."""
+    async with AsyncExitStack() as told:
+        if settings.metrics_port is not None:
+            try:
+                await told.enter_async_context(told_at(metrics, settings.host, settings.metrics_port))
+            except OSError as error:
+                raise NotReady(
+                    f"Port {settings.metrics_port}, for metrics, can't be used: {error.strerror}."
+                ) from error
+        yield
 
 
 async def _tell_when_up(bridge: Bridge, ready_file: Path) -> None:
@@ -180,9 +245,12 @@ async def _make_partitions(database: Database) -> None:
 async def feeds(settings: Settings) -> None:
     """What reads the journal, first the sequencer, which gives entries their positions; and what ages is tended."""
     database = await open_database(settings)
+    metrics = Metrics()
     try:
-        async with asyncio.TaskGroup() as tasks:
+        async with _told(metrics, settings), asyncio.TaskGroup() as tasks:
             tasks.create_task(sequencer.run(database))
+            if sends_spans():
+                tasks.create_task(_send_traces(database, settings.site, metrics))
             tasks.create_task(telemetry.run(database, settings.samples_keep_days))
     finally:
         await database.close()

@@ -1,9 +1,9 @@
 """Units' traces, worked out from the journal: the truth of which a tracing system holds a copy."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,6 +12,8 @@ from mes.db.entries import entry_from
 from mes.db.session import driver
 from mes.domain.trace import Attribute, OpenSpan, Recorded, Span, UnitTrace, trace_id
 from mes.domain.trace.unit_trace import TYPES
+
+NUMBER_MAX: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +84,23 @@ async def trace_of(connection: AsyncConnection, unit_id: str) -> TraceView:
     return TraceView(trace_id(unit_id), spans, [_open_view(one) for one in trace.open])
 
 
-async def trace_entries(connection: AsyncConnection, after: Mapping[str, int]) -> list[NumberedEntry]:
-    """What units' traces are made of: the entries with numbers above those given by unit, each unit's in order."""
+async def trace_entries(
+    connection: AsyncConnection, after: Mapping[str, int], until: Mapping[str, int] | None = None
+) -> list[NumberedEntry]:
+    """What units' traces are made of, each unit's in order: entries above a number by unit, and up to another."""
     rows = await (await driver(connection)).fetch(
         """
         SELECT s.subject_id::text AS unit_id, s.number, j.id::text, j.type, j.recorded_at, j.body
-        FROM unnest($1::uuid[], $2::int[]) AS wanted (unit_id, after)
-        JOIN journal_subject s ON s.subject_id = wanted.unit_id AND s.number > wanted.after
+        FROM unnest($1::uuid[], $2::int[], $3::int[]) AS wanted (unit_id, after, until)
+        JOIN journal_subject s
+          ON s.subject_id = wanted.unit_id AND s.number > wanted.after AND s.number <= wanted.until
         JOIN journal j ON j.id = s.entry_id
-        WHERE j.type = ANY($3::text[])
+        WHERE j.type = ANY($4::text[])
         ORDER BY s.subject_id, s.number
         """,
         list(after.keys()),
         list(after.values()),
+        [until[unit] if until else NUMBER_MAX for unit in after],
         list(TYPES),
     )
     read: dict[str, Recorded] = {}
@@ -108,19 +114,6 @@ def recorded(id: str, type: str, at: datetime, body: str) -> Recorded:
     """A journal entry as a trace takes it."""
     data = msgspec.json.decode(body)["data"]
     return Recorded(id, type, at, data, entry_from(data["fact"]) if "fact" in data else None)
-
-
-def units_named(entries: Iterable[Recorded]) -> Sequence[str]:
-    """The units that entries of a trace's types name, once each."""
-    return list(
-        dict.fromkeys(
-            subject["id"]
-            for entry in entries
-            if entry.type in TYPES
-            for subject in entry.data.get("subjects", ())
-            if subject["kind"] == "unit"
-        )
-    )
 
 
 def _view(span: Span) -> SpanView:

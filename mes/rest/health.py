@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
@@ -9,8 +10,10 @@ from fastapi.responses import JSONResponse
 
 from mes.db.migrate import pending
 from mes.db.session import Database
+from mes.metrics import CONTENT_TYPE, Metrics
+from mes.queries.feeds import FeedProgress, feeds_progress
 from mes.queries.health import vitals
-from mes.rest.door import database_of, settings_of
+from mes.rest.door import database_of, now, settings_of
 
 health = APIRouter(tags=["health"])
 
@@ -39,27 +42,31 @@ async def metrics(request: Request) -> Response:
     """Prometheus text format 0.0.4."""
     answers: Counter[tuple[str, int]] = request.app.state.answers
     async with database_of(request).reading() as connection:
-        now = await vitals(connection)
-    lines = [
-        *_metric("mes_journal_entries", "counter", "Journal entries with a position.", now.journal_entries),
-        *_metric("mes_journal_unnumbered", "gauge", "Journal entries without a position yet.", now.journal_unnumbered),
-        *_metric(
-            "mes_journal_oldest_unnumbered_seconds", "gauge", "Age of the oldest of them.", now.oldest_unnumbered_s
-        ),
-        *_metric("mes_messages_pending", "gauge", "Messages that wait to be applied.", now.messages_pending),
-        *_metric("mes_messages_rejected", "gauge", "Messages that could not be read.", now.messages_rejected),
-        "# HELP mes_http_answers_total HTTP answers given by this process.",
-        "# TYPE mes_http_answers_total counter",
-        *(
-            f'mes_http_answers_total{{method="{method}",status="{status}"}} {count}'
-            for (method, status), count in sorted(answers.items())
-        ),
-    ]
-    return Response("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4; charset=utf-8")
+        floor = await vitals(connection)
+        feeds = await feeds_progress(connection)
+    told = Metrics()
+    told.counter("mes_journal_entries", "Journal entries with a position.").set(floor.journal_entries)
+    told.gauge("mes_journal_unnumbered", "Journal entries without a position yet.", floor.journal_unnumbered)
+    told.gauge("mes_journal_oldest_unnumbered_seconds", "Age of the oldest of them.", floor.oldest_unnumbered_s)
+    told.gauge("mes_messages_pending", "Messages that wait to be applied.", floor.messages_pending)
+    told.gauge("mes_messages_rejected", "Messages that could not be read.", floor.messages_rejected)
+    _tell_feeds(told, feeds)
+    http = told.counter("mes_http_answers_total", "HTTP answers given by this process.")
+    for (method, status), count in answers.items():
+        http.add(count, method=method, status=str(status))
+    return Response(told.text(), media_type=CONTENT_TYPE)
 
 
-def _metric(name: str, kind: str, told: str, value: float) -> list[str]:
-    return [f"# HELP {name} {told}", f"# TYPE {name} {kind}", f"{name} {value}"]
+def _tell_feeds(told: Metrics, feeds: Sequence[FeedProgress]) -> None:
+    """How far each feed has come, and since when it can't deliver; 0 while it can."""
+    position = told.gauge("mes_feed_position", "Position of the last entry that a feed is done with.")
+    behind = told.gauge("mes_feed_behind", "Numbered entries that a feed is not done with.")
+    failing = told.gauge("mes_feed_failing_seconds", "Since when a feed can't deliver; 0: it can.")
+    for one in feeds:
+        position.set(one.position, feed=one.name)
+        behind.set(one.behind, feed=one.name)
+        since = one.failing_since
+        failing.set((now() - since).total_seconds() if since else 0, feed=one.name)
 
 
 async def _database_checks(database: Database) -> dict[str, str]:
