@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import socket
+import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -52,6 +53,17 @@ def any_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def wait_for_port(port: int, within_s: float) -> None:
+    """Wait until something on this machine listens there."""
+    deadline = time.monotonic() + within_s
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert time.monotonic() < deadline, f"nothing listens on port {port} after {within_s:.0f} s"
+        time.sleep(0.05)
 
 
 def needs_mosquitto(broker: Broker) -> None:

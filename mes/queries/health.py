@@ -33,3 +33,24 @@ async def vitals(connection: AsyncConnection) -> Vitals:
     numbered, pending, rejected = (await connection.execute(_VITALS)).one()
     backlog = await unnumbered(connection)
     return Vitals(numbered, backlog.entries, backlog.oldest_age_s, pending, rejected)
+
+
+_AHEAD = text(
+    """
+    SELECT name, clock_skew_s FROM station
+    WHERE site = :site AND clock_skew_s > :more_than_s
+    ORDER BY clock_skew_s DESC, name
+    LIMIT :limit
+    """
+)
+
+
+async def clocks_ahead(
+    connection: AsyncConnection, site: str, more_than_s: float, limit: int = 100
+) -> list[tuple[str, float]]:
+    """Stations whose clock is ahead of ours, the worst first, with the seconds.
+
+    One that seems behind may just have sent late; one that is ahead speaks of the future.
+    """
+    found = await connection.execute(_AHEAD, {"site": site, "more_than_s": more_than_s, "limit": limit})
+    return [(row.name, row.clock_skew_s) for row in found]

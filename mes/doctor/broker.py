@@ -1,0 +1,191 @@
+"""The broker, tried out: does it keep what waits and what is retained, speak last wills, take our largest message?"""
+
+import secrets
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from mes.doctor.findings import Finding, Level
+from mes.doctor.trial import EMPTY_BATCH, Refused, Trial, connected
+from mes.mqtt import topics
+from mes.mqtt.address import Broker
+
+AREA: Final = "broker"
+KEPT_MESSAGES: Final = 1500
+"""More than the 1,000 that a broker is known to drop beyond, and than the 20 in flight on top."""
+ASKS: Final = 60
+ANSWER_MAX_S: Final = 0.025
+"""An answer slower than this, and than its ways to the broker and back, has waited for TCP."""
+
+
+class Patient(NamedTuple):
+    """The broker, and a name that nobody else has there: of our topic and of our clients."""
+
+    broker: Broker
+    name: str
+    message_max_bytes: int
+
+    @property
+    def topic(self) -> str:
+        """A topic of ours that neither ingest nor the answering process listens to."""
+        return topics.topic(self.name, topics.RECEIPTS)
+
+
+def patient(broker: Broker, message_max_bytes: int) -> Patient:
+    """A broker to be tried."""
+    return Patient(broker, f"doctor-{secrets.token_hex(4)}", message_max_bytes)
+
+
+def examine_broker(tried: Patient) -> Iterator[Finding]:
+    """Every check of the broker; the others are left out where it does not even let us in."""
+    reached = _reach(tried)
+    yield reached
+    if reached.level == "error":
+        return
+    for name, check in CHECKS.items():
+        try:
+            level, text, advice = check(tried)
+        except Refused as refused:
+            level, text, advice = "error", f"The broker gave up on us: {refused}.", "See its log."
+        yield Finding(AREA, name, level, text, "" if level == "fine" else advice)
+
+
+def _reach(tried: Patient) -> Finding:
+    where = f"{tried.broker.host}:{tried.broker.port}"
+    try:
+        with connected(tried.broker, tried.name):
+            return Finding(AREA, "reachable", "fine", f"{where} lets us in.")
+    except Refused as refused:
+        text = f"{where} does not let us in: {refused}."
+        return Finding(
+            AREA, "reachable", "error", text, "Is it running, and is MES_MQTT_URL's user and password right?"
+        )
+
+
+Verdict = tuple[Level, str, str]
+
+
+def keeps_messages(tried: Patient) -> Verdict:
+    """Whether it keeps what is sent while a persistent subscriber is away, as ingest may be for hours."""
+    name = f"{tried.name}-absent"
+    with connected(tried.broker, name, clean=False) as absent:
+        absent.subscribe(tried.topic)
+    try:
+        return _send_and_count(tried, name)
+    finally:
+        with connected(tried.broker, name, clean=True):
+            pass  # a clean session takes the kept one away
+
+
+def _send_and_count(tried: Patient, name: str) -> Verdict:
+    with connected(tried.broker, f"{tried.name}-out") as sender:
+        taken = sender.publish_all(tried.topic, [EMPTY_BATCH] * KEPT_MESSAGES)
+        with connected(tried.broker, name, clean=False) as back:
+            kept = back.wait_for_count(KEPT_MESSAGES)
+    if kept >= KEPT_MESSAGES:
+        return "fine", f"It kept all {KEPT_MESSAGES} messages for a subscriber that was away.", ""
+    acknowledged = "acknowledged" if taken else "took"
+    text = (
+        f"It {acknowledged} {KEPT_MESSAGES} messages for a subscriber that was away and dropped {KEPT_MESSAGES - kept}."
+    )
+    return (
+        "error",
+        text,
+        (
+            "Facts are lost whenever ingest is away. Mosquitto: max_queued_messages 0, max_queued_bytes 0 and "
+            "persistence true; EMQX: mqtt.max_mqueue_len = infinity. See deploy/."
+        ),
+    )
+
+
+def answers_at_once(tried: Patient) -> Verdict:
+    """Whether an answer to a station goes at once, or waits for TCP's delayed acknowledgement of what went before."""
+    there, back = tried.topic, topics.topic(tried.name, topics.ANSWERS)
+    with connected(tried.broker, tried.name) as asks, connected(tried.broker, f"{tried.name}-answers") as answers:
+        asks.subscribe(back)
+        answers.subscribe(there)
+        took_s = [_ask(asks, answers, there, back, number) for number in range(1, ASKS + 1)]
+        way_s = asks.connect_s
+    # The first ones tell nothing: a new connection acknowledges at once.
+    answer_s = statistics.median(took_s[ASKS // 2 :])
+    text = f"An answer over it takes {answer_s * 1000:.1f} ms (median of {ASKS // 2})."
+    if answer_s <= max(ANSWER_MAX_S, 6 * way_s):
+        return "fine", text, ""
+    return "warning", text, "Every ask of a station waits so long. Mosquitto: set_tcp_nodelay true."
+
+
+def _ask(asks: Trial, answers: Trial, there: str, back: str, number: int) -> float:
+    """Seconds from a question to its answer."""
+    begun = time.perf_counter()
+    asks.say(there, EMPTY_BATCH)
+    if not answers.wait(lambda: len(answers.received) >= number):
+        raise Refused("a question did not come through")
+    answers.say(back, EMPTY_BATCH)
+    if not asks.wait(lambda: len(asks.received) >= number):
+        raise Refused("an answer did not come back")
+    return time.perf_counter() - begun
+
+
+def keeps_retained(tried: Patient) -> Verdict:
+    """Whether it keeps a retained message: that is how a station's status is known after a restart."""
+    try:
+        with connected(tried.broker, tried.name) as client:
+            client.publish(tried.topic, EMPTY_BATCH, retain=True)
+            # amqtt may forget what is acknowledged when its sender leaves at once; that is another matter.
+            with connected(tried.broker, f"{tried.name}-later") as later:
+                later.subscribe(tried.topic)
+                kept = later.wait_for_count(1) == 1
+    finally:
+        with connected(tried.broker, tried.name) as client:
+            client.publish(tried.topic, b"", retain=True)  # takes it away
+    if kept:
+        return "fine", "It keeps retained messages.", ""
+    return "error", "It forgot a retained message.", "The board needs stations' retained status: allow it."
+
+
+def speaks_wills(tried: Patient) -> Verdict:
+    """Whether a last will is spoken when a connection breaks: that is how a dead station is noticed."""
+    with connected(tried.broker, tried.name) as client:
+        client.subscribe(tried.topic)
+        dying = Trial(tried.broker, f"{tried.name}-dying", clean=True, will=tried.topic)
+        dying.connect()
+        dying.break_off()
+        spoken = client.wait_for_count(1) == 1
+    if spoken:
+        return "fine", "It speaks a last will when a connection breaks.", ""
+    return (
+        "error",
+        "A connection broke and its last will was not spoken.",
+        "Dead stations would seem alive: allow wills.",
+    )
+
+
+def takes_the_largest(tried: Patient) -> Verdict:
+    """Whether a message of the largest size that we read comes through."""
+    size = tried.message_max_bytes
+    payload = b"[" + b" " * (size - len(EMPTY_BATCH)) + b"]"
+    with connected(tried.broker, tried.name) as client:
+        client.subscribe(tried.topic)
+        client.publish(tried.topic, payload)
+        through = client.wait_for_count(1) == 1
+    if through:
+        return "fine", f"A message of {size} bytes comes through.", ""
+    text = f"A message of {size} bytes, which MES_MESSAGE_MAX_BYTES allows, does not come through."
+    return (
+        "error",
+        text,
+        (
+            "Some brokers acknowledge what they drop. Mosquitto: message_size_limit; EMQX: mqtt.max_packet_size. "
+            "Or lower MES_MESSAGE_MAX_BYTES, and that of the stations."
+        ),
+    )
+
+
+CHECKS: Final[dict[str, Callable[[Patient], Verdict]]] = {
+    "keeps messages": keeps_messages,
+    "answers at once": answers_at_once,
+    "retained": keeps_retained,
+    "last will": speaks_wills,
+    "largest message": takes_the_largest,
+}

@@ -1,0 +1,153 @@
+"""The database: there, new enough, migrated, durable, and its journal keeping up."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from mes.db.migrate import pending
+from mes.db.sequencer import Backlog, unnumbered
+from mes.db.server import Ahead, Server, look_ahead, look_at_server
+from mes.db.session import Database
+from mes.doctor.findings import Finding
+from mes.queries.health import clocks_ahead
+
+AREA: Final = "database"
+JOURNAL: Final = "journal"
+VERSION_MIN: Final = 15
+CONNECTIONS_MIN: Final = 60
+"""What the four processes may open together, with a reserve for people."""
+UNNUMBERED_MAX_S: Final = 30.0
+WRITER_MAX_S: Final = 60.0
+CLOCK_MAX_S: Final = 1.0
+STATION_CLOCK_MAX_S: Final = 5.0
+STATIONS_NAMED: Final = 5
+DURABLE: Final = {
+    "fsync": "A crash of the machine would lose or break what was committed.",
+    "full_page_writes": "A crash of the machine could leave torn pages.",
+    "synchronous_commit": "A crash would lose what stations have a receipt for.",
+}
+
+
+async def examine_database(url: str, site: str) -> list[Finding]:
+    """Every check of the database and the journal; later ones are left out where earlier ones make them pointless."""
+    try:
+        server = await look_at_server(url)
+    except Exception as error:  # whatever it is, it is the finding
+        text = f"It can't be reached: {str(error) or type(error).__name__}"
+        return [Finding(AREA, "reachable", "error", text, "Is it running, and is MES_DATABASE_URL right?")]
+    found = [Finding(AREA, "reachable", "fine", "It answers."), *_of_server(server), _clock(server, datetime.now(UTC))]
+    database = Database(url, site=site, pool_size=1)
+    try:
+        missing = await pending(database)
+        found.append(_migrations(missing))
+        if not missing:
+            async with database.reading() as connection:
+                found += _of_journal(await unnumbered(connection), server)
+                found += _of_partitions(await look_ahead(connection, server.now.astimezone(UTC)))
+                found.append(_station_clocks(await clocks_ahead(connection, site, STATION_CLOCK_MAX_S)))
+    finally:
+        await database.close()
+    return found
+
+
+def _of_server(server: Server) -> Iterator[Finding]:
+    major = server.version // 10_000
+    if major < VERSION_MIN:
+        yield Finding(AREA, "version", "error", f"PostgreSQL {major}.", f"Use PostgreSQL {VERSION_MIN} or newer.")
+    else:
+        yield Finding(AREA, "version", "fine", f"PostgreSQL {major}.")
+    if server.in_recovery:
+        text = "MES_DATABASE_URL names a standby, which takes no facts."
+        yield Finding(AREA, "primary", "error", text, "Name the primary.")
+    if server.encoding != "UTF8":
+        text = f"Its encoding is {server.encoding}."
+        yield Finding(AREA, "encoding", "error", text, "Make the database anew with ENCODING 'UTF8'.")
+    yield _btree_gist(server)
+    yield _durable(server)
+    yield _timeout(server)
+    yield _connections(server)
+    if server.settings["autovacuum"] != "on":
+        yield Finding(AREA, "autovacuum", "error", "autovacuum is off.", "Switch it on: tables would grow without end.")
+
+
+def _btree_gist(server: Server) -> Finding:
+    if server.has_btree_gist:
+        return Finding(AREA, "btree_gist", "fine", "The extension btree_gist is there.")
+    if server.can_have_btree_gist:
+        return Finding(AREA, "btree_gist", "warning", "btree_gist is not created yet.", "`mes migrate` creates it.")
+    text = "The server has no extension btree_gist."
+    return Finding(AREA, "btree_gist", "error", text, "Install PostgreSQL's contrib modules.")
+
+
+def _durable(server: Server) -> Finding:
+    off = [name for name in DURABLE if server.settings[name] == "off"]
+    if not off:
+        return Finding(AREA, "durability", "fine", "What is committed outlives a crash.")
+    text = " ".join(f"{name} is off. {DURABLE[name]}" for name in off)
+    return Finding(AREA, "durability", "error", text, f"Set {', '.join(f'{name} = on' for name in off)}.")
+
+
+def _timeout(server: Server) -> Finding:
+    name = "idle_in_transaction_session_timeout"
+    if server.settings[name] != "0":
+        return Finding(AREA, "timeouts", "fine", f"{name} is {server.settings[name]}.")
+    text = f"{name} is 0: a transaction that someone leaves open, in any database of the server, stops the journal."
+    return Finding(
+        AREA, "timeouts", "warning", text, f"ALTER SYSTEM SET {name} = '30s'; the MES's own have it already."
+    )
+
+
+def _connections(server: Server) -> Finding:
+    most = int(server.settings["max_connections"])
+    if most >= CONNECTIONS_MIN:
+        return Finding(AREA, "connections", "fine", f"max_connections is {most}.")
+    text = f"max_connections is {most}; the processes of the MES may open more together."
+    return Finding(AREA, "connections", "warning", text, f"Set max_connections = {CONNECTIONS_MIN} or more.")
+
+
+def _clock(server: Server, now: datetime) -> Finding:
+    # The server's answer is some milliseconds old; what matters here are seconds.
+    apart_s = (now - server.now).total_seconds()
+    if abs(apart_s) <= CLOCK_MAX_S:
+        return Finding("machine", "clock", "fine", f"This clock and the database's are {abs(apart_s):.2f} s apart.")
+    text = f"This machine's clock is {abs(apart_s):.1f} s {'ahead of' if apart_s > 0 else 'behind'} the database's."
+    return Finding("machine", "clock", "error", text, "Have both follow the same time server (chrony, ntpd).")
+
+
+def _station_clocks(ahead: Sequence[tuple[str, float]]) -> Finding:
+    if not ahead:
+        return Finding("stations", "clocks", "fine", "No station's clock was ahead of ours when it was last heard.")
+    named = ", ".join(f"{name} {skew_s:.0f} s" for name, skew_s in ahead[:STATIONS_NAMED])
+    text = f"Clocks of {len(ahead)} stations are ahead of ours, the worst: {named}."
+    advice = "Have them follow a time server. What they say counts as of its arrival, with the deviation clock_skew."
+    return Finding("stations", "clocks", "warning", text, advice)
+
+
+def _migrations(missing: list[str]) -> Finding:
+    if not missing:
+        return Finding(AREA, "migrations", "fine", "The schema is of this version.")
+    return Finding(AREA, "migrations", "error", f"{len(missing)} migrations are missing.", "Run `mes migrate`.")
+
+
+def _of_journal(backlog: Backlog, server: Server) -> Iterator[Finding]:
+    if backlog.oldest_age_s <= UNNUMBERED_MAX_S:
+        yield Finding(JOURNAL, "numbering", "fine", f"{backlog.entries} entries wait for their position.")
+    else:
+        text = f"{backlog.entries} entries have no position, the oldest since {backlog.oldest_age_s:.0f} s."
+        advice = "Does `mes feeds` run? Else a transaction is held open: see pg_stat_activity."
+        yield Finding(JOURNAL, "numbering", "error", text, advice)
+    if server.longest_writer_s > WRITER_MAX_S:
+        text = f"A transaction has been writing for {server.longest_writer_s:.0f} s; no newer entry gets a position."
+        yield Finding(JOURNAL, "open writer", "warning", text, "Find it in pg_stat_activity (backend_xid is set).")
+
+
+def _of_partitions(ahead: Ahead) -> Iterator[Finding]:
+    if ahead.missing:
+        text = f"Partitions are missing: {', '.join(ahead.missing)}."
+        yield Finding(AREA, "partitions", "error", text, "Does `mes ingest` run? It makes them; so does `mes migrate`.")
+    else:
+        yield Finding(AREA, "partitions", "fine", "Next month's partitions are there.")
+    if ahead.stray_tables:
+        text = f"Rows fell into the default partition of {', '.join(ahead.stray_tables)}."
+        advice = "Was this machine's clock wrong, or ingest away for months? They are kept, but never dropped by month."
+        yield Finding(AREA, "default partition", "error", text, advice)

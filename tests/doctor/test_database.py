@@ -1,0 +1,123 @@
+"""The doctor on a real PostgreSQL: what is wrong with it is found, each with what to do."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest_asyncio
+
+from mes.commands.act import Act
+from mes.commands.lines import LineCalendar, StationOfLine, put_line
+from mes.db.sequencer import number
+from mes.db.session import Database
+from mes.db.stations import Heard, note_heard
+from mes.doctor import database as doctor
+from mes.doctor.findings import Finding
+from mes.embedded.postgres import Postgres
+
+AT = datetime(2026, 11, 22, 10, tzinfo=UTC)
+
+
+@pytest_asyncio.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    opened = Database(database_url, pool_size=2)
+    yield opened
+    await opened.close()
+
+
+async def examined(url: str) -> dict[str, Finding]:
+    return {one.check: one for one in await doctor.examine_database(url, "main")}
+
+
+async def test_the_tests_own_server_is_not_durable_and_all_else_is_fine(database_url: str) -> None:
+    """It does not sync to disk, so that tests are fast."""
+    found = await examined(database_url)
+    assert {name for name, one in found.items() if one.level == "error"} == {"durability"}
+    assert "fsync = on" in found["durability"].advice
+    assert {"reachable", "version", "btree_gist", "timeouts", "migrations", "numbering", "partitions"} <= found.keys()
+    assert all(one.advice for one in found.values() if one.level != "fine")
+
+
+async def test_a_durable_server_is_fine(tmp_path: Path) -> None:
+    async with Postgres(tmp_path).running() as url:
+        found = await examined(url)
+    assert found["durability"].level == "fine"
+    assert found["migrations"].level == "error"
+    assert "mes migrate" in found["migrations"].advice
+
+
+async def test_a_server_that_is_not_there() -> None:
+    found = await examined("postgresql://nobody@127.0.0.1:1/none")
+    assert [(one.check, one.level) for one in found.values()] == [("reachable", "error")]
+
+
+async def test_a_database_that_commits_before_it_syncs(database_url: str, database: Database) -> None:
+    """Set for the database, where SHOW on another connection would not tell."""
+    admin = await asyncpg.connect(database_url)
+    name = await admin.fetchval("SELECT current_database()")
+    await admin.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+    await admin.execute(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = 0")
+    await admin.close()
+    found = await examined(database_url)
+    assert "synchronous_commit" in found["durability"].advice
+    assert found["timeouts"].level == "warning"
+
+
+async def test_an_entry_that_gets_no_position(database: Database) -> None:
+    async with database.transaction() as connection:
+        calendar = LineCalendar("UTC")
+        await put_line(connection, "L1", calendar, [StationOfLine("ct-01", "cable-test")], Act("main", "test", AT))
+    found = (await examined(database.url))["numbering"]
+    assert found.level == "error"
+    assert "mes feeds" in found.advice
+    while await number(database):
+        pass
+    assert (await examined(database.url))["numbering"].level == "fine"
+
+
+async def test_partitions_that_are_missing_or_were_missed(database: Database) -> None:
+    next_month = (datetime.now(UTC).replace(day=1) + timedelta(days=32)).strftime("%Y_%m")
+    admin = await asyncpg.connect(database.url)
+    await admin.execute(f"DROP TABLE run_{next_month}")
+    await admin.execute("ALTER TABLE sample_chunk_default DISABLE TRIGGER ALL")
+    columns = await admin.fetch(
+        "SELECT attname, format_type(atttypid, atttypmod) AS type FROM pg_attribute "
+        "WHERE attrelid = 'sample_chunk'::regclass AND attnum > 0 AND attnotnull AND NOT atthasdef"
+    )
+    values = ", ".join(VALUES[row["type"]] for row in columns)
+    names = ", ".join(row["attname"] for row in columns)
+    await admin.execute(f"INSERT INTO sample_chunk ({names}) SELECT {values}")
+    await admin.close()
+    found = await examined(database.url)
+    assert f"run_{next_month}" in found["partitions"].text
+    assert found["partitions"].level == "error"
+    assert "sample_chunk" in found["default partition"].text
+
+
+VALUES = {
+    "uuid": "'00000000-0000-7000-8000-000000000000'::uuid",
+    "text": "'x'",
+    "timestamp with time zone": "now()",
+    "double precision": "1",
+    "double precision[]": "'{1}'",
+    "real[]": "'{1}'",
+    "integer": "1",
+    "bigint": "1",
+    "bytea": "'x'",
+    "tstzrange": "tstzrange(now(), NULL)",
+    "boolean": "true",
+    "uuid[]": "'{}'",
+}
+"""Something of each type, for a row that only has to be there."""
+
+
+async def test_stations_whose_clock_is_ahead_are_named(database: Database) -> None:
+    stations = [StationOfLine("ct-01", "cable-test"), StationOfLine("ct-02", "cable-test")]
+    async with database.transaction() as connection:
+        await put_line(connection, "L1", LineCalendar("UTC"), stations, Act("main", "test", AT))
+        await note_heard(connection, [Heard("ct-01", AT, 90.0), Heard("ct-02", AT, -3600.0)])
+    found = (await examined(database.url))["clocks"]
+    assert found.level == "warning"
+    assert "ct-01 90 s" in found.text
+    assert "ct-02" not in found.text
