@@ -1,10 +1,11 @@
-"""The processes of the MES: serve (REST), ingest (facts), answer (asks), feeds (the journal's readers).
+"""The processes of the MES: serve (REST and pages), ingest (facts), answer (asks), feeds (the journal's readers).
 
 Each runs until it is ended. They share nothing but the database and the broker, so each can die and come back alone.
 """
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -17,22 +18,25 @@ import uvicorn
 from mes.app import create_app
 from mes.commands.asking import Answer, not_settled
 from mes.commands.asking import answer as answer_ask
-from mes.commands.ingest import Retried, is_infrastructure, settle, settle_pending
+from mes.commands.ingest import Entrance, Retried, is_infrastructure, settle, settle_pending
 from mes.commands.interruptions import Patience, interrupt_overdue
 from mes.db import migrate, sequencer
+from mes.db.in_hand import Hand
 from mes.db.partitions import make_partitions
 from mes.db.session import Database
 from mes.feeds import telemetry, traces
 from mes.feeds.following import follow
-from mes.formats.messages import Arrived, Message
+from mes.formats.messages import Arrived, Message, Unreadable
 from mes.metrics import Metrics, told_at
 from mes.mqtt import consumer, topics
 from mes.mqtt.answers import Answering
 from mes.mqtt.bridge import Bridge
+from mes.mqtt.cautious_bridge import CautiousBridge
 from mes.mqtt.receipts import Settled
 from mes.mqtt.watching import SECONDS, BatchWatch
 from mes.settings import Settings, open_telemetry
 from mes.tracing import OwnSpans, UnitSpans
+from mes.web.hub import Hub
 
 log = logging.getLogger(__name__)
 
@@ -71,18 +75,31 @@ def mqtt_url(settings: Settings) -> str:
     return settings.mqtt_url
 
 
+class Server(uvicorn.Server):
+    """A server that ends the streams of live pages when it is to stop: it would wait for them to end by themselves."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._hub.stop()
+        await super().shutdown(sockets)
+
+
 async def serve(settings: Settings) -> None:
-    """REST, on the address of the settings."""
+    """REST and pages, on the address of the settings."""
     database = await open_database(settings)
+    app = create_app(database, settings)
     config = uvicorn.Config(
-        create_app(database, settings),
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,
         timeout_graceful_shutdown=STOP_S,
     )
     try:
-        await uvicorn.Server(config).serve()
+        await Server(config, app.state.hub).serve()
     finally:
         await database.close()
 
@@ -98,12 +115,25 @@ async def ingest(settings: Settings, slot: int | None = None, ready_file: Path |
     share = None if slot is None else f"mes-{settings.site}"
     client_id = f"mes-ingest-{settings.site}" + ("" if slot is None else f"-{slot}")
     source = f"mes/{settings.site}"
-    bridge = Bridge(url, client_id, topics.ingest_subscriptions(share), queue_max_messages=settings.queue_max_messages)
+    bridge = CautiousBridge(
+        url,
+        client_id,
+        topics.ingest_subscriptions(share),
+        hand=Hand(database, client_id),
+        reject=lambda one: reject(one),
+        queue_max_messages=settings.queue_max_messages,
+    )
     metrics = Metrics()
     spans = _own_spans(settings.site, client_id)
 
+    entrance = Entrance()
+
     async def settle_batch(arrived: Sequence[Arrived], at: datetime) -> Sequence[Settled]:
-        return await settle(database, arrived, at)
+        return await settle(database, arrived, at, entrance)
+
+    async def reject(one: Unreadable) -> None:
+        at = datetime.now(UTC)
+        consumer.publish_settled(bridge, await settle(database, [one], at), source=source, at=at)
 
     async def retry(at: datetime) -> Retried:
         return await settle_pending(database, at)

@@ -1,7 +1,7 @@
 """One transaction's worth of messages on their way into the record: gate, names, fold, journal, fates."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -40,7 +40,11 @@ class Settled(NamedTuple):
 class Batch:
     """Settles messages in one open transaction; `at` is when they arrived (or, for pending ones, are tried again)."""
 
-    def __init__(self, connection: AsyncConnection, site: str, at: datetime) -> None:
+    def __init__(
+        self, connection: AsyncConnection, site: str, at: datetime, when_ordered: Callable[[], None] = lambda: None
+    ) -> None:
+        """`when_ordered` is called as soon as a batch that begins then can't overtake this one."""
+        self._when_ordered = when_ordered
         self.connection = connection
         self.site = site
         self.at = at
@@ -220,7 +224,9 @@ class Batch:
     async def _apply(self, made: Sequence[Translation]) -> None:
         """Fold the entries onto the floor, store what belongs to them, and write it all into the journal."""
         entries = [one.entry for one in made if one.entry]
-        folding = Folding(self.connection, self.at)
+        # A later batch may name a unit by what it is labelled with here: it has to find the label in the record.
+        labels = any(one.entry and isinstance(one.entry.what, UnitIdentified) for one in made)
+        folding = Folding(self.connection, self.at, *(() if labels else (self._when_ordered,)))
         for one in made:
             if one.entry and one.events is not None:
                 folding.stand_in(one.entry, one.events, taken_back=one.taken_back)

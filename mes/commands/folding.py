@@ -6,7 +6,7 @@ applied on top; anything older makes that one unit be folded again from its entr
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -61,9 +61,13 @@ class Folded:
 class Folding:
     """One transaction's work on the floor: the units it has locked and what became of them."""
 
-    def __init__(self, connection: AsyncConnection, at: datetime) -> None:
+    def __init__(
+        self, connection: AsyncConnection, at: datetime, when_locked: Callable[[], None] = lambda: None
+    ) -> None:
+        """`when_locked` is called once all units that a fold needs are locked: whoever comes next may queue up."""
         self.connection = connection
         self.at = at
+        self._when_locked = when_locked
         self.units: dict[UnitId, LockedUnit] = {}
         self.folded = Folded()
         self._events_of: dict[Key, tuple[Entry, ...]] = {}
@@ -98,6 +102,7 @@ class Folding:
                 self._entries[unit].append(entry)
                 events[unit].extend(self._events_of.get(entry.key, (entry,)))
         taken_back = self._taken_back | await self._assemble([entry for entry in entries if is_assembly(entry)], events)
+        self._when_locked()
         holds = await self._holds(events.keys() | taken_back)
         late = {one for one in events if any(is_late(self.units[one].progress, event) for event in events[one])}
         again = late | taken_back

@@ -7,7 +7,8 @@ If something in a batch can't be stored, the batch is halved until that message 
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import NamedTuple
 
@@ -36,15 +37,46 @@ class _RolledBack(Exception):  # noqa: N818 - the way out of a transaction that 
         self.settled = settled
 
 
-async def settle(database: Database, arrived: Sequence[Arrived], at: datetime) -> list[Settled]:
+class Entrance:
+    """Lets batches overlap in time and still be settled in the order in which they came.
+
+    One at a time is on its way in: from its first statement until all its units are locked. The next one then waits
+    for those locks where it needs the same units, and works beside it where it does not.
+    """
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def passing(self) -> AsyncIterator[Callable[[], None]]:
+        """Gives what lets the next one in; at the latest that is done with the end of the block."""
+        await self._lock.acquire()
+        is_in = False
+
+        def let_next_in() -> None:
+            nonlocal is_in
+            if not is_in:
+                is_in = True
+                self._lock.release()
+
+        try:
+            yield let_next_in
+        finally:
+            let_next_in()
+
+
+async def settle(
+    database: Database, arrived: Sequence[Arrived], at: datetime, entrance: Entrance | None = None
+) -> list[Settled]:
     """Make messages that arrived at `at` part of the record; returns their fates, in their order, after the commit.
 
+    Batches that overlap have to share an `entrance`, or a unit's facts may be taken for late and folded again.
     Raises only if the database can't be reached or keeps failing for reasons that are not the messages'.
     """
     if not arrived:
         return []
     try:
-        return await _in_one_transaction(database, arrived, at)
+        return await _in_one_transaction(database, arrived, at, entrance or Entrance())
     except Exception as error:
         if is_infrastructure(error):
             raise
@@ -52,14 +84,17 @@ async def settle(database: Database, arrived: Sequence[Arrived], at: datetime) -
             log.exception("a message could not be applied and is set aside")
             return [await _set_aside(database, arrived[0], error, at)]
     middle = len(arrived) // 2
-    return [*await settle(database, arrived[:middle], at), *await settle(database, arrived[middle:], at)]
+    first = await settle(database, arrived[:middle], at, entrance)
+    return [*first, *await settle(database, arrived[middle:], at, entrance)]
 
 
-async def _in_one_transaction(database: Database, arrived: Sequence[Arrived], at: datetime) -> list[Settled]:
+async def _in_one_transaction(
+    database: Database, arrived: Sequence[Arrived], at: datetime, entrance: Entrance
+) -> list[Settled]:
     for attempt in range(TRIES_MAX):
         try:
-            async with database.transaction() as connection:
-                return await Batch(connection, database.site, at).settle(arrived)
+            async with entrance.passing() as let_next_in, database.transaction() as connection:
+                return await Batch(connection, database.site, at, let_next_in).settle(arrived)
         except Exception as error:
             if not lost_to_another(error) or attempt + 1 == TRIES_MAX:
                 raise

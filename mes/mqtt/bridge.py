@@ -123,6 +123,13 @@ class Bridge:
         """Hands a message over for sending, now or when the broker is back. False when too many wait already."""
         return self._session.publish(topic, payload, qos, retain, correlation)
 
+    def drop_delivering(self, deliveries: Sequence[Delivery], pause_s: float) -> bool:
+        """Ends the connection that these came over, unless it has ended; whether it was there to be ended."""
+        is_here = any(one.connection == self._session.connection for one in deliveries)
+        if is_here:
+            self.drop(pause_s)
+        return is_here
+
     def drop(self, pause_s: float = 0.0) -> None:
         """Ends the connection with all that is unacknowledged, to come back after `pause_s` seconds."""
         self._session.drop(pause_s)

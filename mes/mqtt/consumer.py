@@ -6,8 +6,8 @@ the batch is acknowledged: the connection is dropped and the broker delivers all
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Final, NamedTuple, Protocol, TypeAlias
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 RETRY_MIN_S: Final = 0.5
 RETRY_MAX_S: Final = 30.0
 STOP_S: Final = 10.0
+IN_HAND_MAX: Final = 2
+"""Most batches that are being settled at the same time."""
 
 Settle: TypeAlias = Callable[[Sequence[Arrived], datetime], Awaitable[Sequence[Settled]]]
 """Makes messages that arrived at a moment part of the record and says what became of each; returns after commit."""
@@ -67,15 +69,78 @@ async def run(
     message_max_bytes: int = MESSAGE_MAX_BYTES,
     watch: Watch | None = None,
 ) -> None:
-    """Ingests until it is cancelled; the batch in hand is finished then. `source` is who signs the receipts."""
-    pause_s = RETRY_MIN_S
-    while True:
-        batch = await bridge.get_batch(batch_max_messages, linger_ms)
-        if await _finish(_ingest(bridge, settle, batch, source, message_max_bytes, watch)):
-            pause_s = RETRY_MIN_S
-        else:
-            bridge.drop(pause_s)
-            pause_s = min(pause_s * 2, RETRY_MAX_S)
+    """Ingests until it is cancelled; the batches in hand are finished then. `source` is who signs the receipts."""
+    ingesting = Ingesting(bridge, settle, source, message_max_bytes, watch)
+    try:
+        while True:
+            await ingesting.has_room()
+            ingesting.take(await bridge.get_batch(batch_max_messages, linger_ms))
+    except asyncio.CancelledError:
+        await ingesting.finish(STOP_S)
+        raise
+
+
+class Ingesting:
+    """The batches in hand: the next one is read and settled while the one before is being committed.
+
+    They are given to `settle` in the order in which they came, and acknowledged in that order.
+    """
+
+    def __init__(
+        self, bridge: Bridge, settle: Settle, source: str, message_max_bytes: int, watch: Watch | None
+    ) -> None:
+        self._bridge = bridge
+        self._settle = settle
+        self._source = source
+        self._message_max_bytes = message_max_bytes
+        self._watch = watch
+        self._in_hand: deque[asyncio.Task[None]] = deque()
+        self._pause_s = RETRY_MIN_S
+
+    async def has_room(self) -> None:
+        """Waits until another batch may be taken."""
+        while len(self._in_hand) >= IN_HAND_MAX:
+            await asyncio.wait([self._in_hand[0]])
+            self._in_hand.popleft().result()
+
+    def take(self, batch: Sequence[Delivery]) -> None:
+        """Ingest a batch behind those that are in hand."""
+        before = self._in_hand[-1] if self._in_hand else None
+        self._in_hand.append(asyncio.create_task(self._ingest(batch, before)))
+
+    async def finish(self, within_s: float) -> None:
+        """Bring what is in hand to its end, in so many seconds; it comes again if that is not enough."""
+        if self._in_hand:
+            _, unfinished = await asyncio.wait(self._in_hand, timeout=within_s)
+            for one in unfinished:
+                one.cancel()
+
+    async def _ingest(self, batch: Sequence[Delivery], before: "asyncio.Task[None] | None") -> None:
+        at, began = datetime.now(UTC), perf_counter()
+        arrived = read(batch, self._message_max_bytes)
+        was_read = perf_counter()
+        settled: Sequence[Settled] | None = ()
+        try:
+            settled = await self._settle(arrived, at) if arrived else ()
+        except Exception:
+            log.exception("a batch of %d messages was not settled; they will be delivered again", len(batch))
+            settled = None
+        was_settled = perf_counter()
+        if before:
+            await asyncio.wait([before])
+        self._tell(batch, settled, at)
+        if self._watch:
+            stages = (was_read - began, was_settled - was_read, perf_counter() - was_settled)
+            self._watch(BatchDone(at, arrived, settled, self._bridge.waiting, *stages))
+
+    def _tell(self, batch: Sequence[Delivery], settled: Sequence[Settled] | None, at: datetime) -> None:
+        """Acknowledge a batch and send its receipts; if it failed, let all come again that came with it."""
+        if settled is not None:
+            self._pause_s = RETRY_MIN_S
+            self._bridge.ack(batch)
+            publish_settled(self._bridge, settled, source=self._source, at=at)
+        elif self._bridge.drop_delivering(batch, self._pause_s):
+            self._pause_s = min(self._pause_s * 2, RETRY_MAX_S)
 
 
 async def retry_pending(bridge: Bridge, retry: Retry, *, source: str, every_s: float = 2.0) -> None:
@@ -117,42 +182,3 @@ def read(batch: Sequence[Delivery], message_max_bytes: int = MESSAGE_MAX_BYTES) 
             max_bytes=message_max_bytes,
         )
     return arrived
-
-
-async def _ingest(
-    bridge: Bridge,
-    settle: Settle,
-    batch: Sequence[Delivery],
-    source: str,
-    message_max_bytes: int,
-    watch: Watch | None,
-) -> bool:
-    """Whether the batch was settled, and so acknowledged."""
-    at, began = datetime.now(UTC), perf_counter()
-    arrived = read(batch, message_max_bytes)
-    was_read = perf_counter()
-    settled: Sequence[Settled] | None = ()
-    try:
-        settled = await settle(arrived, at) if arrived else ()
-    except Exception:
-        log.exception("a batch of %d messages was not settled; they will be delivered again", len(batch))
-        settled = None
-    was_settled = perf_counter()
-    if settled is not None:
-        bridge.ack(batch)
-        publish_settled(bridge, settled, source=source, at=at)
-    if watch:
-        stages = (was_read - began, was_settled - was_read, perf_counter() - was_settled)
-        watch(BatchDone(at, arrived, settled, bridge.waiting, *stages))
-    return settled is not None
-
-
-async def _finish(work: Awaitable[bool]) -> bool:
-    """Does the work to its end, also when cancelled meanwhile: then for at most `STOP_S` seconds."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(task, STOP_S)
-        raise
