@@ -1,6 +1,7 @@
 """The application: routers behind one envelope, on one database. Who makes it owns the database and closes it."""
 
 from collections import Counter
+from datetime import timedelta
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
@@ -24,6 +25,7 @@ from mes.rest.units import runs, units
 from mes.rest.work_orders import work_orders
 from mes.settings import Settings
 from mes.web.application import Pages, create_pages
+from mes.web.hub import Hub
 
 OF_REST = ("/api", "/healthz", "/readyz", "/metrics")
 """Addresses that are not pages: they answer to bearer tokens, or to all."""
@@ -61,6 +63,7 @@ def create_app(database: Database, settings: Settings) -> FastAPI:
     async def get_openapi_document() -> JSONResponse:
         return JSONResponse(openapi(app))
 
-    app.router.routes.append(Pages(create_pages(database, settings), but=OF_REST))
+    app.state.hub = Hub(database, timedelta(hours=settings.login_idle_hours))
+    app.router.routes.append(Pages(create_pages(database, settings, app.state.hub), but=OF_REST))
     app.add_middleware(Envelope, body_max_bytes=settings.body_max_bytes, answers=app.state.answers)
     return app

@@ -7,11 +7,12 @@ administrator changes counts at once.
 import hashlib
 import hmac
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mes.commands.access import Caller
@@ -47,18 +48,29 @@ async def find_login(connection: AsyncConnection, secret: str, *, idle_max: time
     found = (
         select(account.c.name, account.c.roles, login.c.seen_at)
         .join(account, account.c.name == login.c.account)
-        .where(
-            login.c.digest == _digest(secret),
-            login.c.closed_at.is_(None),
-            login.c.opened_at > at - MAX_AGE,
-            login.c.seen_at > at - idle_max,
-            account.c.disabled_at.is_(None),
-        )
+        .where(login.c.digest == _digest(secret), *_valid(idle_max, at))
     )
     row = (await connection.execute(found)).one_or_none()
     if row is None:
         return None
     return Login(Caller(row.name, frozenset(row.roles)), form_token(secret), row.seen_at < at - SEEN_EVERY)
+
+
+async def still_open(
+    connection: AsyncConnection, secrets_: Collection[str], *, idle_max: timedelta, at: datetime
+) -> set[str]:
+    """Those of these secrets whose logins are valid, in one statement; being asked about, they are in use."""
+    login, account = tables.login, tables.account
+    by_digest = {_digest(secret): secret for secret in secrets_}
+    found = (
+        select(login.c.digest, login.c.seen_at)
+        .join(account, account.c.name == login.c.account)
+        .where(login.c.digest.in_(by_digest), *_valid(idle_max, at))
+    )
+    rows = (await connection.execute(found)).all()
+    if stale := [row.digest for row in rows if row.seen_at < at - SEEN_EVERY]:
+        await connection.execute(update(login).where(login.c.digest.in_(stale)).values(seen_at=at))
+    return {by_digest[row.digest] for row in rows}
 
 
 async def note_seen(connection: AsyncConnection, secret: str, *, at: datetime) -> None:
@@ -72,6 +84,16 @@ async def close_login(connection: AsyncConnection, secret: str, *, at: datetime)
     table = tables.login
     mine = (table.c.digest == _digest(secret), table.c.closed_at.is_(None))
     await connection.execute(update(table).where(*mine).values(closed_at=at))
+
+
+def _valid(idle_max: timedelta, at: datetime) -> tuple[ColumnElement[bool], ...]:
+    login = tables.login
+    return (
+        login.c.closed_at.is_(None),
+        login.c.opened_at > at - MAX_AGE,
+        login.c.seen_at > at - idle_max,
+        tables.account.c.disabled_at.is_(None),
+    )
 
 
 def form_token(secret: str) -> str:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mes.db.journal import CHANNEL
 from mes.db.session import driver
 from mes.domain.facts import Station
 
@@ -47,10 +48,15 @@ async def note_heard(connection: AsyncConnection, heard: Sequence[Heard]) -> Non
 
 async def note_status(connection: AsyncConnection, statuses: Sequence[Status]) -> None:
     """Note what stations said they are doing; an older word never replaces a newer one."""
-    await (await driver(connection)).executemany(
+    if not statuses:
+        return
+    raw = await driver(connection)
+    await raw.executemany(
         """
         UPDATE station SET state = $3, state_at = $2, state_since = $4, state_reason = $5
         WHERE name = $1 AND (state_at IS NULL OR state_at <= $2)
         """,
         sorted(statuses, key=lambda one: (one.name, one.at)),
     )
+    # It is in no journal entry, and pages should show it at once.
+    await raw.execute("SELECT pg_notify($1, '')", CHANNEL)

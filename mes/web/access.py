@@ -7,6 +7,7 @@ from mes.commands.access import PEOPLE
 
 ROLES: Final[Mapping[str, frozenset[str]]] = {
     "GET /": PEOPLE,
+    "GET /live/board": PEOPLE,
 }
 OPEN: Final = frozenset(
     {"GET /login", "POST /login", "POST /logout", "POST /preferences", "GET /static/{digest}/{name}"}

@@ -11,6 +11,7 @@ from mes.db.session import Database
 from mes.settings import Settings
 from mes.web.board import board
 from mes.web.errors import answer
+from mes.web.hub import Hub
 from mes.web.people import Failures, people
 
 ROUTERS: Final = (people, board)
@@ -30,12 +31,13 @@ class Pages(Mount):
         return super().matches(scope)
 
 
-def create_pages(database: Database, settings: Settings) -> FastAPI:
-    """All pages on a database."""
+def create_pages(database: Database, settings: Settings, hub: Hub) -> FastAPI:
+    """All pages on a database, live by this hub."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.database = database
     app.state.settings = settings
     app.state.failures = Failures()
+    app.state.hub = hub
     app.add_exception_handler(HTTPException, _answer)
     for router in ROUTERS:
         app.include_router(router)

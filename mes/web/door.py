@@ -20,6 +20,7 @@ from mes.db.session import Database
 from mes.settings import Settings
 from mes.web.access import OPEN, ROLES
 from mes.web.errors import PageError, answer
+from mes.web.hub import Hub
 
 COOKIE: Final = "mes_login"
 TOKEN_FIELD: Final = "form_token"
@@ -108,6 +109,12 @@ def settings_of(request: Request) -> Settings:
     """The settings that this application was made with."""
     settings: Settings = request.app.state.settings
     return settings
+
+
+def hub_of(request: Request) -> Hub:
+    """The hub that makes this application's pages live."""
+    hub: Hub = request.app.state.hub
+    return hub
 
 
 def now() -> datetime:

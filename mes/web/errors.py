@@ -12,12 +12,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
+from mes.commands.ingest import is_infrastructure
 from mes.domain.refusals import Refusal
 from mes.web.pages import page
 
 log = logging.getLogger(__name__)
 
-_AWAY: Final = (DBAPIError, PoolTimeout, asyncpg.PostgresError, OSError)
+_OF_DATABASE: Final = (DBAPIError, PoolTimeout, asyncpg.PostgresError, OSError)
 
 
 class Told(NamedTuple):
@@ -60,7 +61,7 @@ def _told(request: Request, error: Exception) -> Told:
         return Told(422, "That can't be read", f"{wrong}.")
     if isinstance(error, HTTPException):
         return _of_router(error)
-    if isinstance(error, _AWAY):
+    if isinstance(error, _OF_DATABASE) and is_infrastructure(error):
         log.warning("database unavailable: %s", error, extra={"request_id": request.scope.get("request_id")})
         return Told(503, "Not now", "The database can't be reached or is too busy. Try again in a moment.")
     log.error("a page failed: request %s", request.scope.get("request_id"), exc_info=error)

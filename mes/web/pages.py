@@ -46,6 +46,16 @@ def moment(value: datetime | None, zone: str = "UTC", form: str = "%H:%M:%S") ->
     )
 
 
+def age(value: datetime | None, zone: str = "UTC") -> Markup:
+    """How long ago a moment was: told by our script, which counts on; without it, when it was."""
+    if value is None:
+        return Markup("–")
+    local = value.astimezone(ZoneInfo(zone))
+    return Markup('<time datetime="{}" title="since {}" data-age>since {}</time>').format(
+        value.isoformat(), f"{local:%Y-%m-%d %H:%M:%S %Z}", f"{local:%H:%M}"
+    )
+
+
 def grouped(value: float | None) -> str:
     """A number for reading: thousands apart; – where there is none."""
     return "–" if value is None else f"{value:,.0f}".replace(",", "\u202f")
@@ -60,8 +70,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals["static"] = STATICS.address
+    made.globals["version"] = STATICS.version
     made.globals["navigation"] = NAVIGATION
-    made.filters.update(moment=moment, grouped=grouped)
+    made.filters.update(age=age, moment=moment, grouped=grouped)
     return made
 
 
@@ -96,11 +107,11 @@ def chosen(given: str | None, choices: tuple[str, ...]) -> str:
     return given if given in choices else choices[0]
 
 
-def with_query(request: Request, **changes: Any) -> str:
-    """This page's address with some of its query changed; None leaves a parameter out."""
+def with_query(request: Request, path: str | None = None, **changes: Any) -> str:
+    """This page's address, or another with its query, with some of it changed; None leaves a parameter out."""
     kept = [(name, value) for name, value in request.query_params.multi_items() if name not in changes]
     asked = kept + [(name, value) for name, value in changes.items() if value is not None]
-    return request.url.path + (f"?{urlencode(asked)}" if asked else "")
+    return (path or request.url.path) + (f"?{urlencode(asked)}" if asked else "")
 
 
 def _here(request: Request) -> str:

@@ -9,7 +9,7 @@ from fastapi import Form, Request, Response
 
 from mes.commands.access import check_password
 from mes.commands.logins import close_login, open_login
-from mes.web.door import COOKIE, database_of, local_path, now, pages, see_other
+from mes.web.door import COOKIE, database_of, hub_of, local_path, now, pages, see_other
 from mes.web.errors import PageError
 from mes.web.pages import HEADERS, THEME_COOKIE, THEMES, chosen, page
 from mes.web.statics import FOR_EVER, STATICS
@@ -86,10 +86,11 @@ async def _opened(request: Request, name: str, password: str) -> str | None:
 
 @people.post("/logout")
 async def log_out(request: Request) -> Response:
-    """End the login; streams that it opened end within seconds."""
+    """End the login; streams that it opened end here at once, and within seconds in other processes."""
     if secret := request.cookies.get(COOKIE):
         async with database_of(request).transaction() as connection:
             await close_login(connection, secret, at=now())
+        hub_of(request).end(secret)
     response = see_other("/login")
     response.delete_cookie(COOKIE, path="/")
     return response

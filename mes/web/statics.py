@@ -46,6 +46,7 @@ class Statics:
 
     def __init__(self, folder: Path) -> None:
         self._files = {path.name: Static(path.name, path.read_bytes) for path in folder.iterdir() if path.is_file()}
+        self._own = tuple(self._files.values())
 
     def add(self, name: str, read: Callable[[], bytes]) -> None:
         """One more file, that is not in our folder: a library's own."""
@@ -54,6 +55,12 @@ class Statics:
     def get(self, name: str) -> Static | None:
         """A file."""
         return self._files.get(name)
+
+    @property
+    def version(self) -> str:
+        """Changes when any of our own files does."""
+        together = "".join(sorted(file.digest for file in self._own))
+        return hashlib.sha256(together.encode()).hexdigest()[:16]
 
     def address(self, name: str) -> str:
         """Where a file is."""

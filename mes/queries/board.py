@@ -1,0 +1,181 @@
+"""The whole floor, looked at again and again by one hub for all who watch.
+
+What grows with the factory's past (runs of the shift, progress of units, journal) is kept between two looks and added
+to; the rest is a few statements over what is open now.
+"""
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mes.domain.calendar import Calendar, Worked, shift_at
+from mes.domain.causes import Bad, Cause, causes
+from mes.domain.facts import ERROR, FAIL
+from mes.domain.yields import JudgedRun, first_pass
+from mes.queries.board_views import AtWork, FloorNow, Hour, LineNow, StationNow
+from mes.queries.floor_events import FloorEvents
+from mes.queries.queues import Queue, Queues
+from mes.queries.shift_runs import ShiftRuns
+from mes.queries.troubles import read_troubles
+
+CAUSES_SHOWN: Final = 6
+RATE_OVER: Final = timedelta(seconds=60)
+RATE_FROM_S: Final = 2.0
+"""A rate needs a while to be one."""
+AN_HOUR: Final = timedelta(hours=1)
+
+_LINES = text("SELECT id::text, name, time_zone, document FROM line WHERE site = :site ORDER BY name")
+_STATIONS = text(
+    """
+    SELECT s.name, s.kind, s.state, s.state_since, s.state_reason, s.line_id::text AS line_id, w.at_work,
+           EXISTS (SELECT FROM hold h WHERE h.key = s.name AND h.scope = 'station' AND upper_inf(h.during)) AS is_held
+    FROM station s LEFT JOIN LATERAL (
+        SELECT jsonb_build_object('serial', u.serial, 'part', u.part, 'step', a.step, 'since', a.started_at,
+                                  'others', count(*) OVER () - 1) AS at_work
+        FROM attempt a JOIN unit u ON u.id = a.unit_id
+        WHERE a.station = s.name AND a.ended_at IS NULL AND a.outcome IS NULL
+          AND u.state NOT IN ('shipped', 'scrapped')
+        ORDER BY a.started_at DESC LIMIT 1
+    ) w ON true
+    WHERE s.site = :site ORDER BY s.name
+    """
+)
+_UNITS = text(
+    """
+    SELECT state, count(*) FROM unit
+    WHERE site = :site AND state IN ('created', 'in_process', 'nonconforming') GROUP BY state
+    """
+)
+_NUMBERS = text("SELECT (SELECT next_position FROM ledger_head), (SELECT count(*) FROM product)")
+_SIGNS = text(
+    """
+    SELECT (SELECT next_position FROM ledger_head),
+           (SELECT count(*) FROM line), count(*), max(state_at), max(heard_at) FROM station
+    """
+)
+
+
+async def signs_of_change(connection: AsyncConnection) -> tuple[object, ...]:
+    """Something cheap that is another whenever the floor may look different, also on a standby."""
+    return tuple((await connection.execute(_SIGNS)).one())
+
+
+class Floor:
+    """The floor as it was looked at last; `look` brings it up to date."""
+
+    def __init__(self, site: str) -> None:
+        self.site = site
+        self._runs = ShiftRuns()
+        self._queues = Queues()
+        self._events = FloorEvents()
+        self._positions: list[tuple[datetime, int]] = []
+        self._one_looks = asyncio.Lock()
+
+    async def look(self, connection: AsyncConnection, at: datetime) -> FloorNow:
+        """The floor at this moment, in the snapshot of the connection."""
+        async with self._one_looks:
+            return await self._look(connection, at)
+
+    async def _look(self, connection: AsyncConnection, at: datetime) -> FloorNow:
+        site = {"site": self.site}
+        lines = [(row.id, row.name, _calendar(row)) for row in await connection.execute(_LINES, site)]
+        shifts = {line_id: shift_at(calendar, at) for line_id, _, calendar in lines}
+        since = min((shift.start for shift in shifts.values()), default=at - timedelta(days=1))
+        self._runs = await self._runs.read(connection, since, at)
+        waiting = await self._queues.read(connection, self.site)
+        stations = defaultdict(list)
+        for row in await connection.execute(_STATIONS, site):
+            stations[row.line_id].append(self._station(row, waiting))
+        if None in stations:
+            lines.append((None, "", Calendar("UTC")))
+            shifts[None] = shift_at(Calendar("UTC"), at)
+        position, products = (await connection.execute(_NUMBERS)).one()
+        return FloorNow(
+            at,
+            [self._line(name, calendar, shifts[key], stations[key], waiting, at) for key, name, calendar in lines],
+            sum(waiting.values()),
+            dict(iter(await connection.execute(_UNITS, site))),
+            await read_troubles(connection, self.site),
+            await self._events.read(connection),
+            self._rate(at, position),
+            products,
+        )
+
+    def _station(self, row: Any, waiting: Mapping[Queue, int]) -> StationNow:
+        last = self._runs.last.get(row.name)
+        return StationNow(
+            row.name,
+            row.kind,
+            row.state,
+            row.state_since,
+            row.state_reason,
+            msgspec.convert(row.at_work, AtWork | None),
+            sum(units for queue, units in waiting.items() if queue.kind == row.kind),
+            last.verdict if last else None,
+            row.is_held,
+        )
+
+    def _line(
+        self,
+        name: str,
+        calendar: Calendar,
+        shift: Worked,
+        stations: Sequence[StationNow],
+        waiting: Mapping[Queue, int],
+        at: datetime,
+    ) -> LineNow:
+        names, kinds = {one.name for one in stations}, {one.kind for one in stations}
+        first = [run for run in self._runs.first.values() if run.station in names]
+        queues = [(queue, units) for queue, units in waiting.items() if queue.kind in kinds]
+        return LineNow(
+            name,
+            calendar.time_zone,
+            shift,
+            shift.holds(at),
+            first_pass(first, shift.start, shift.end),
+            _by_hour(first, shift, at),
+            stations,
+            sorted(queues, key=lambda one: (-one[1], one[0])),
+            self._causes(FAIL, names, shift),
+            self._causes(ERROR, names, shift),
+        )
+
+    def _causes(self, verdict: str, stations: set[str], shift: Worked) -> list[Cause]:
+        told = [
+            one
+            for one in self._runs.bad.values()
+            if one.run.verdict == verdict and one.run.station in stations and shift.holds(one.run.ended_at)
+        ]
+        told.sort(key=lambda one: one.run.ended_at)
+        return causes(
+            (Bad(one.serial, one.part, one.run.step, one.run.station, one.reasons) for one in told), CAUSES_SHOWN
+        )
+
+    def _rate(self, at: datetime, position: int) -> float | None:
+        """Entries a minute, over the last minute as far as it was watched."""
+        self._positions = [one for one in self._positions if one[0] > at - RATE_OVER] + [(at, position)]
+        begun, first = self._positions[0]
+        watched_s = (at - begun).total_seconds()
+        return (position - first) / watched_s * 60 if watched_s >= RATE_FROM_S else None
+
+
+def _calendar(row: Any) -> Calendar:
+    document = json.loads(row.document)
+    return Calendar(row.time_zone, document["shifts"], document["exceptions"])
+
+
+def _by_hour(first: Sequence[JudgedRun], shift: Worked, at: datetime) -> list[Hour]:
+    """The hours of the shift that have begun."""
+    hours = []
+    start = shift.start
+    while start < min(shift.end, at):
+        hours.append(Hour(start, first_pass(first, start, min(start + AN_HOUR, shift.end))))
+        start += AN_HOUR
+    return hours

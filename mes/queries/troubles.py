@@ -1,0 +1,91 @@
+"""What needs somebody: open nonconformances, holds, messages that wait or were refused."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+SHOWN: Final = 8
+COUNTED: Final = 10_000
+"""Beyond so many messages it does not matter how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenNonconformance:
+    """A nonconformance that somebody should go on with; `why`: the first of its reasons in a sentence."""
+
+    id: str
+    serial: str
+    part: str
+    step: str | None
+    state: str
+    since: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenHold:
+    """A hold that is in force."""
+
+    id: str
+    scope: str
+    key: str
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Troubles:
+    """How many there are of each, and the newest. `messages`: those pending and rejected, at most COUNTED each."""
+
+    nonconformances: int
+    newest_nonconformances: Sequence[OpenNonconformance]
+    holds: int
+    newest_holds: Sequence[OpenHold]
+    messages: Mapping[str, int]
+
+
+_NONCONFORMANCES = text(
+    """
+    SELECT n.id::text AS id, u.serial, u.part, n.step, n.state, n.opened_at, n.reasons, count(*) OVER () AS total
+    FROM nonconformance n JOIN unit u ON u.id = n.unit_id
+    WHERE n.site = :site AND n.state IN ('open', 'diagnosed', 'repaired', 'disposed')
+    ORDER BY n.opened_at DESC LIMIT :most
+    """
+)
+_HOLDS = text(
+    """
+    SELECT id::text, scope, shown_key, reason, lower(during) AS since, count(*) OVER () AS total
+    FROM hold WHERE site = :site AND upper_inf(during) ORDER BY lower(during) DESC LIMIT :most
+    """
+)
+_MESSAGES = text(
+    """
+    SELECT fate, (SELECT count(*) FROM (SELECT FROM message m WHERE m.fate = f.fate LIMIT :counted) AS found)
+    FROM unnest(ARRAY['pending', 'rejected']) AS f(fate)
+    """
+)
+
+
+async def read_troubles(connection: AsyncConnection, site: str) -> Troubles:
+    """All of it, as it is now."""
+    asked = {"site": site, "most": SHOWN}
+    flaws: Sequence[Any] = (await connection.execute(_NONCONFORMANCES, asked)).all()
+    holds: Sequence[Any] = (await connection.execute(_HOLDS, asked)).all()
+    messages = await connection.execute(_MESSAGES, {"counted": COUNTED})
+    return Troubles(
+        flaws[0].total if flaws else 0,
+        [_nonconformance(row) for row in flaws],
+        holds[0].total if holds else 0,
+        [OpenHold(*row[:5]) for row in holds],
+        dict(iter(messages)),
+    )
+
+
+def _nonconformance(row: Any) -> OpenNonconformance:
+    why = [str(one["text"]) for one in json.loads(row.reasons)]
+    return OpenNonconformance(row.id, row.serial, row.part, row.step, row.state, row.opened_at, why[0] if why else "")

@@ -1,0 +1,108 @@
+// Keeps a page as the server last pictured it. The server says something every second; when it does not, we say so.
+"use strict";
+(() => {
+  const STALE_MS = 3000;
+  const { stream, version } = document.body.dataset;
+  const main = document.getElementById("main");
+  const banner = document.getElementById("stale");
+  let dataAt = document.body.dataset.at; // of when our data is, by the server's clock
+  let aheadMs = Date.parse(dataAt) - Date.now(); // the server's clock minus ours
+  let heard = performance.now();
+  let source = null;
+
+  const clock = (moment) => new Date(moment).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+
+  function beat(at) {
+    heard = performance.now();
+    dataAt = at;
+    aheadMs = Date.parse(at) - Date.now();
+  }
+
+  // What somebody opened stays open, and what has the focus keeps it.
+  function replace(element, html) {
+    const opened = [...element.querySelectorAll("details[id][open]")].map((one) => one.id);
+    const focused = element.contains(document.activeElement) ? document.activeElement.id : "";
+    const holder = document.createElement("template");
+    holder.innerHTML = html;
+    if (element === main) main.replaceChildren(holder.content);
+    else element.replaceWith(holder.content);
+    for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
+    if (focused) document.getElementById(focused)?.focus();
+  }
+
+  function show(told) {
+    if (told.whole !== undefined) replace(main, told.whole);
+    for (const [id, html] of Object.entries(told.parts ?? {})) {
+      const element = document.getElementById(id);
+      if (element) replace(element, html);
+    }
+    beat(told.at);
+    ages();
+    document.dispatchEvent(new CustomEvent("mes:shown", { detail: told }));
+  }
+
+  function open() {
+    if (source || document.hidden) return;
+    source = new EventSource(stream);
+    source.addEventListener("picture", (message) => show(JSON.parse(message.data)));
+    source.addEventListener("beat", (message) => beat(JSON.parse(message.data).at));
+    source.addEventListener("version", (message) => { if (JSON.parse(message.data) !== version) location.reload(); });
+    source.addEventListener("ended", () => location.reload()); // the login ended: the page asks for a new one
+    source.addEventListener("error", () => {
+      if (source?.readyState !== EventSource.CLOSED) return; // it comes back by itself
+      close();
+      setTimeout(again, 1000);
+    });
+  }
+
+  function close() {
+    source?.close();
+    source = null;
+  }
+
+  // The stream was refused, not just broken: the login may be over, or the server is only half there.
+  async function again() {
+    try {
+      const answer = await fetch(location.href, { redirect: "manual" });
+      if (answer.type === "opaqueredirect") return location.reload();
+    } catch { /* the server is away */ }
+    open();
+  }
+
+  function shortly(ms) {
+    const minutes = Math.floor(ms / 60000);
+    if (minutes < 1) return "<1 min";
+    if (minutes < 60) return `${minutes} min`;
+    if (minutes < 60 * 48) return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")}`;
+    return `${Math.floor(minutes / 1440)} d`;
+  }
+
+  // Ages are counted here, so that nothing needs to be sent because time passes.
+  function ages() {
+    const now = Date.now() + aheadMs;
+    for (const one of document.querySelectorAll("time[data-age]")) {
+      const text = shortly(Math.max(0, now - Date.parse(one.dateTime)));
+      if (one.textContent !== text) one.textContent = text;
+    }
+  }
+
+  function tick() {
+    const stale = !document.hidden && performance.now() - heard > STALE_MS;
+    if (stale) document.getElementById("stale-text").textContent = `Nothing was heard from the server. This is how it was at ${clock(dataAt)}.`;
+    banner.hidden = !stale;
+    document.documentElement.toggleAttribute("data-stale", stale);
+    document.getElementById("live-text").textContent = stale ? "not live" : `live ${clock(Date.now() + aheadMs)}`;
+    ages();
+  }
+
+  // Browsers allow six streams to a host: a page that nobody sees gives its own back.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) close();
+    else { heard = performance.now(); open(); }
+  });
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", open);
+  setInterval(tick, 1000);
+  open();
+  ages();
+})();
