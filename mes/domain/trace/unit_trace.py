@@ -26,7 +26,9 @@ TYPES = (
     "mes.step.answered",
     "mes.unit.step.started",
     "mes.unit.step.completed",
+    "mes.run.opened",
     "mes.run.judged",
+    "mes.run.interrupted",
     "mes.part.installed",
     "mes.part.removed",
     "mes.nonconformance.opened",
@@ -122,7 +124,13 @@ class UnitTrace:
             return
         self._newest = _Newest(entry.at, entry.moment, spans[-1].span_id)
         if spans[-1].status is Status.ERROR or isinstance(fact.what, facts.ShipmentDecided):
-            self.openers[fact.key.source, fact.key.id] = Opener(spans[-1].span_id, entry.moment)
+            for key in (fact.key, *_told_keys(fact)):
+                self.openers[key.source, key.id] = Opener(spans[-1].span_id, key.at)
+
+
+def _told_keys(fact: facts.Entry) -> list[facts.Key]:
+    """What a recording comes to on the floor has names of its own, by which a nonconformance is opened."""
+    return [one.key for one in facts.told_of_run(fact)] if isinstance(fact.what, facts.RunRecorded) else []
 
 
 def _root(teller: Teller, entry: Recorded) -> Span:
@@ -145,6 +153,14 @@ def _shipped(trace: UnitTrace, entry: Recorded, what: facts.UnitShipped | facts.
     return trace.moment(entry, "shipment", "ship", order=what.order, to=what.to, operator=entry.data.get("by"))
 
 
+def _recorded(trace: UnitTrace, entry: Recorded, what: facts.RunRecorded) -> list[Span]:
+    """A run that was told line by line: what its end came to."""
+    told = facts.told_of_run(entry.fact) if entry.fact and what.verdict else []
+    return [
+        span for one in told if isinstance(one.what, facts.RunReported) for span in trace.work.reported(entry, one.what)
+    ]
+
+
 _FACTS: Mapping[type, Callable[[UnitTrace, Recorded, Any], list[Span]]] = {
     facts.PartReceived: lambda trace, entry, _: trace.moment(entry, RECEIPT, RECEIPT),
     facts.UnitIdentified: _identified,
@@ -152,6 +168,9 @@ _FACTS: Mapping[type, Callable[[UnitTrace, Recorded, Any], list[Span]]] = {
     facts.StepStarted: lambda trace, entry, what: trace.work.started(entry, what),
     facts.StepCompleted: lambda trace, entry, what: trace.work.completed(entry, what),
     facts.RunReported: lambda trace, entry, what: trace.work.reported(entry, what),
+    facts.RunRecorded: _recorded,
+    facts.RunRecorded: lambda trace, entry, _: trace.work.recorded(entry, entry.fact) if entry.fact else [],
+    facts.RunInterrupted: lambda trace, entry, what: trace.work.interrupted(entry, what),
     facts.PartInstalled: lambda trace, entry, what: trace.parts.installed(entry, what),
     facts.PartRemoved: lambda trace, entry, what: trace.parts.removed(entry, what),
     facts.Disposed: lambda trace, entry, what: trace.flaws.disposed(entry, what),

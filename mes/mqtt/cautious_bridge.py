@@ -1,0 +1,169 @@
+"""A bridge that finds the message that ends processes: it would come back for ever.
+
+What the broker delivers again to a new process, the one before may have died of. First it is tried as it comes. If
+that process ends as well, what comes again is given out one by one; a message that several processes had in hand
+alone, and none survived, is rejected by its bytes. Before the first message that is new, all of this is over: without
+a process that ended with work in its hands it costs nothing.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import takewhile
+from typing import Any, Final, Protocol
+
+from mes.domain.refusals import reason
+from mes.formats.messages import Unreadable
+from mes.mqtt import topics
+from mes.mqtt.bridge import Bridge, Delivery
+
+log = logging.getLogger(__name__)
+
+DEATHS_MAX: Final = 3
+"""How many processes may end with a message alone in hand before it is rejected."""
+RETRY_S: Final = 1.0
+
+
+class InHand(Protocol):
+    """What a process had in hand: how many messages, the digest of one alone, how many had died of it before."""
+
+    @property
+    def messages(self) -> int: ...
+    @property
+    def digest(self) -> bytes | None: ...
+    @property
+    def deaths(self) -> int: ...
+
+
+class Hand(Protocol):
+    """Where a process notes what it has in hand, so that the next one knows."""
+
+    async def left(self) -> InHand | None: ...
+    async def note(self, messages: int, digest: bytes | None, deaths: int) -> None: ...
+    async def forget(self) -> None: ...
+    async def crashing(self) -> set[str]: ...
+
+
+Reject = Callable[[Unreadable], Awaitable[None]]
+"""Keeps the bytes of a message as rejected and tells its station; returns after the commit."""
+
+
+class CautiousBridge(Bridge):
+    """A bridge whose process may follow one that a message ended. Takes what `Bridge` takes."""
+
+    def __init__(self, *arguments: Any, hand: Hand, reject: Reject, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._hand = hand
+        self._reject = reject
+        self._before: InHand | None = None
+        self._crashing: set[str] | None = None
+        self._is_over = False
+        self._is_noted = False
+        self._suspects: deque[Delivery] = deque()
+        self._rest: list[Delivery] = []
+        self._settled = asyncio.Event()
+        self._settled.set()
+
+    async def get_batch(self, max_messages: int, linger_ms: float = 0.0) -> list[Delivery]:
+        """As `Bridge.get_batch`; while there are suspects, waits until what it gave out before has its fate."""
+        batch: list[Delivery] = []
+        while not batch:
+            if not self._is_over:
+                batch = await self._cautiously(max_messages, linger_ms)
+            else:
+                batch = await super().get_batch(max_messages, linger_ms)
+            if self._crashing:
+                batch = [one for one in batch if not await self._is_rejected(one)]
+        return batch
+
+    def ack(self, deliveries: Iterable[Delivery]) -> None:
+        super().ack(deliveries)
+        self._settled.set()
+
+    def drop_delivering(self, deliveries: Sequence[Delivery], pause_s: float) -> bool:
+        self._settled.set()
+        return super().drop_delivering(deliveries, pause_s)
+
+    async def _cautiously(self, max_messages: int, linger_ms: float) -> list[Delivery]:
+        """Some or one of the suspects; when there are none any more, what is new."""
+        await self._settled.wait()
+        if self._crashing is None:
+            self._before = await _patiently(self._hand.left)
+            self._crashing = await _patiently(self._hand.crashing)
+        if not self._suspects and not self._rest:
+            await self._forget_hand()
+            batch = await super().get_batch(max_messages, linger_ms)
+            self._suspects.extend(takewhile(lambda one: one.duplicate, batch))
+            self._rest = batch[len(self._suspects) :]
+        while self._suspects and not self._is_here(self._suspects[0]):
+            self._suspects.popleft()
+        if self._suspects:
+            return await self._some() if self._before is None else await self._one()
+        await self._forget_hand()
+        self._is_over = True
+        rest, self._rest = [one for one in self._rest if self._is_here(one)], []
+        return rest
+
+    async def _forget_hand(self) -> None:
+        if self._is_noted or self._before is not None:
+            await _patiently(self._hand.forget)
+        self._is_noted = False
+
+    async def _note(self, messages: int, digest: bytes | None, deaths: int) -> None:
+        await _patiently(lambda: self._hand.note(messages, digest, deaths))
+        self._is_noted = True
+        self._settled.clear()
+
+    def _is_here(self, one: Delivery) -> bool:
+        """Whether a delivery came over the present connection; what came over another one comes again."""
+        return one.connection == self._session.connection
+
+    async def _some(self) -> list[Delivery]:
+        """All suspects at once: most processes end for other reasons than a message."""
+        some = list(self._suspects)
+        self._suspects.clear()
+        alone = _digest(some[0]) if len(some) == 1 else None
+        await self._note(len(some), alone, 0)
+        return some
+
+    async def _one(self) -> list[Delivery]:
+        """The next suspect alone; nothing if it is the one."""
+        one = self._suspects.popleft()
+        digest, before = _digest(one), self._before
+        deaths = before.deaths + 1 if before and before.digest == digest else 0
+        if deaths >= DEATHS_MAX:
+            assert self._crashing is not None
+            self._crashing.add(digest.hex())
+            return [one]
+        await self._note(1, digest, deaths)
+        return [one]
+
+    async def _is_rejected(self, one: Delivery) -> bool:
+        """Whether a delivery is one that ends processes; then it is rejected and done with."""
+        digest = _digest(one).hex()
+        address = topics.parse(one.topic)
+        if digest not in (self._crashing or ()) or address is None:
+            return False
+        log.error("a message of %s ended %d processes and is rejected", address.station, DEATHS_MAX)
+        text = f"{DEATHS_MAX} processes of the MES ended with this message alone in hand; it is kept, and not tried."
+        why = reason("crashed_repeatedly", text, deliveries=DEATHS_MAX)
+        rejected = Unreadable(address.station, one.payload, digest, None, None, None, (why,))
+        await _patiently(lambda: self._reject(rejected))
+        self.ack([one])
+        return True
+
+
+def _digest(one: Delivery) -> bytes:
+    return hashlib.sha256(one.payload).digest()
+
+
+async def _patiently(act: Callable[[], Awaitable[Any]]) -> Any:
+    """Do it, again and again while the database is away."""
+    while True:
+        try:
+            return await act()
+        except Exception as error:
+            log.warning("the database is away; redelivered messages wait: %s", error)
+            await asyncio.sleep(RETRY_S)

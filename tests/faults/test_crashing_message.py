@@ -1,0 +1,91 @@
+"""A message that ends the process that reads it costs only itself."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mes.db.session import Database, driver
+from mes.embedded.broker import Broker
+from tests import parts
+from tests.faults.crashing_ingest import POISON
+from tests.journeys.plant import Plant
+from tests.mqtt.floor import send
+from tests.stage import Stage
+
+MESSAGES = 300
+INGEST = (sys.executable, "-m", "tests.faults.crashing_ingest")
+DEATHS = 5
+"""As it came, with all that came again, and alone as often as it takes."""
+
+
+@pytest.fixture
+def plant(broker: Broker, database_url: str, tmp_path: Path) -> Iterator[Plant]:
+    parts.needs_mosquitto(broker)
+    with Plant(database_url, broker.url, tmp_path, MES_BATCH_MAX_MESSAGES="100") as plant:
+        plant.listen()
+        yield plant
+
+
+def received(number: int, id: str) -> tuple[str, bytes, None]:
+    """A message of the station as-1."""
+    now = datetime.now(UTC).isoformat()
+    event = {"specversion": "1.0", "id": id, "source": "stations/as-1", "type": "mes.part.received", "time": now}
+    body = json.dumps(event | {"data": {"part": "GPU-1", "serial": f"G-{number}", "at": now}}).encode()
+    return "mes/v1/as-1/unit", body, None
+
+
+async def outlive(plant: Plant, database: Database, messages: int) -> int:
+    """Start ingest again whenever it ends, until so many messages have a fate; how often it ended."""
+    deaths = 0
+    plant.run("ingest", *INGEST)
+    async with asyncio.timeout(60):
+        while await settled(database) < messages:
+            if (code := plant.processes["ingest"].poll()) is not None:
+                assert code == 139
+                deaths += 1
+                plant.run("ingest", *INGEST)
+            await asyncio.sleep(0.1)
+    return deaths
+
+
+async def settled(database: Database) -> int:
+    """How many of the messages have a fate."""
+    async with database.reading() as connection:
+        counted = "SELECT count(*) FROM inbox WHERE id ~ '^m[0-9]'"
+        return int(await (await driver(connection)).fetchval(counted))
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url)
+    yield database
+    await database.close()
+
+
+async def test_it_is_found_and_rejected_and_all_others_are_applied(
+    plant: Plant, database: Database, broker_url: str
+) -> None:
+    await Stage(database).set_up()
+    plant.mes("ingest")  # once before the first station speaks, so that the broker keeps messages for it
+    await asyncio.to_thread(plant.await_ingest, "as-1")
+    plant.kill("ingest")
+    messages = [received(number, f"m{number}") for number in range(MESSAGES)]
+    poison = received(-1, f"{POISON}1")
+    messages.insert(150, poison)
+    await asyncio.to_thread(send, broker_url, messages)
+    assert await outlive(plant, database, MESSAGES) == DEATHS
+    await asyncio.sleep(0.5)
+    async with database.reading() as connection:
+        raw = await driver(connection)
+        fates = dict(await raw.fetch("SELECT fate, count(*) FROM inbox WHERE id ~ '^(m|poison-)' GROUP BY 1"))
+        kept = await raw.fetch("SELECT body, fate, reasons FROM message")
+        in_hand = await raw.fetch("SELECT * FROM in_hand")
+    assert fates == {"applied": MESSAGES}
+    ((body, fate, reasons),) = kept
+    assert (body, fate, json.loads(reasons)[0]["code"]) == (poison[1], "rejected", "crashed_repeatedly")
+    assert in_hand == []
