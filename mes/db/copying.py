@@ -5,10 +5,13 @@ function here packs one value of one type; a row is the join of its values behin
 and values must agree: PostgreSQL refuses a row that does not fit, and would take a double for a bigint.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import chain
 from struct import Struct
+from sys import byteorder
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,7 +26,9 @@ _TRAILER: Final = b"\xff\xff"
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _FLOAT8, _TEXT = 701, 25
+_ELEMENT: Final = 12  # bytes of a double in an array
 _long = Struct(">iq").pack
+_double = Struct(">id").pack
 _whole = Struct(">ii").pack
 _length = Struct(">i").pack
 _columns = Struct(">h").pack
@@ -57,6 +62,11 @@ def integer(value: int | None) -> bytes:
     return NULL if value is None else _whole(4, value)
 
 
+def double(value: float | None) -> bytes:
+    """A float8."""
+    return NULL if value is None else _double(8, value)
+
+
 def truth(value: bool) -> bytes:
     """A boolean."""
     return TRUE if value else FALSE
@@ -68,6 +78,35 @@ def doubles(values: Sequence[float | None]) -> bytes:
         return _array(_FLOAT8, [NULL if one is None else _doubles_of(1)(8, one) for one in values])
     body = _doubles_of(len(values))(*[part for one in values for part in (8, one)])
     return _length(len(body) + 20) + _array_head(_FLOAT8, len(values), 0) + body
+
+
+def doubles_of_many(several: Sequence[Sequence[float | None]]) -> Iterable[bytes]:
+    """A float8[] for each of many sequences; where none has a gap, in a dozen passes over all their values."""
+    try:
+        packed: array[float] = array("d", chain.from_iterable(several))  # type: ignore[arg-type]
+    except TypeError:
+        return map(doubles, several)
+    return _sliced(_elements(packed), [len(values) for values in several])
+
+
+def _sliced(elements: memoryview, counts: Iterable[int]) -> Iterator[bytes]:
+    place = 0
+    for count in counts:
+        size = count * _ELEMENT
+        yield _length(size + 20) + _array_head(_FLOAT8, count, 0) + elements[place : place + size]
+        place += size
+
+
+def _elements(packed: "array[float]") -> memoryview:
+    """Each double behind its length."""
+    if byteorder == "little":
+        packed.byteswap()
+    raw = packed.tobytes()
+    room = bytearray(len(packed) * _ELEMENT)
+    room[3::_ELEMENT] = b"\x08" * len(packed)
+    for byte in range(8):
+        room[4 + byte :: _ELEMENT] = raw[byte::8]
+    return memoryview(room)
 
 
 @lru_cache(1000)

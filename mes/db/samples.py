@@ -6,12 +6,14 @@ channel is compressed by PostgreSQL, and a day of it is two dozen rows.
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mes.db import copying
 from mes.db.journal import new_id
 from mes.db.session import driver
 from mes.domain.telemetry import Stretch, merged
@@ -56,20 +58,51 @@ _YOUNG = """
 
 async def store_chunks(connection: AsyncConnection, chunks: Sequence[Chunk], *, merged: bool = False) -> None:
     """COPY chunks in."""
-    if not chunks:
-        return
-    rows = [_row(one, merged) for one in chunks]
-    await (await driver(connection)).copy_records_to_table("sample_chunk", columns=_COLUMNS, records=rows)
+    if chunks:
+        await copying.copy_in(connection, "sample_chunk", _COLUMNS, _rows(chunks, merged))
 
 
-def _row(one: Chunk, merged: bool) -> tuple[Any, ...]:
-    return (new_id(), *one[:8], len(one.values), *_extremes(one.values), one.values, merged)
+def _rows(chunks: Sequence[Chunk], merged: bool) -> Iterator[bytes]:
+    """Every row. What follows one after another in one message shares its owner and clock: they are packed once."""
+    tail = copying.truth(merged)
+    values = copying.doubles_of_many([one.values for one in chunks])
+    same: tuple[Any, ...] | None = None
+    for one, packed in zip(chunks, values, strict=True):
+        unit_id, step, station, run, channel, start, period_s, offsets_s, samples = one
+        if (shared := (unit_id, step, station, run, start, period_s, offsets_s)) != same:
+            owner, clock, same = _owner(one), _clock(one), shared
+        yield copying.row(_new_id(), *owner, _name(channel), *clock, *_counts(samples), packed, tail)
 
 
-def _extremes(values: Sequence[Any]) -> tuple[float | None, float | None, float | None]:
-    """Smallest, largest and mean of what is not a gap."""
-    known = [value for value in values if value is not None] if None in values else values
-    return (min(known), max(known), sum(known) / len(known)) if known else (None, None, None)
+def _new_id() -> bytes:
+    return copying.uuid(new_id())
+
+
+@lru_cache(100_000)
+def _name(channel: str) -> bytes:
+    return copying.text(channel)
+
+
+def _owner(one: Chunk) -> tuple[bytes, ...]:
+    return copying.uuid(one.unit_id), copying.text(one.step), copying.text(one.station), copying.text(one.run)
+
+
+def _clock(one: Chunk) -> tuple[bytes, ...]:
+    offsets = copying.NULL if one.offsets_s is None else copying.doubles(one.offsets_s)
+    return copying.moment(one.start), copying.double(one.period_s), offsets
+
+
+def _counts(values: Sequence[Any]) -> tuple[bytes, ...]:
+    """How many there are; smallest, largest and mean of those that are no gap."""
+    try:
+        total, known = sum(values), values
+    except TypeError:  # there are gaps
+        known = [value for value in values if value is not None]
+        total = sum(known)
+    count = copying.integer(len(values))
+    if not known:
+        return count, copying.NULL, copying.NULL, copying.NULL
+    return count, *map(copying.double, (min(known), max(known), total / len(known)))
 
 
 async def merge_chunks(connection: AsyncConnection, at: datetime) -> int:

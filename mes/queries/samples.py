@@ -107,26 +107,29 @@ _POINTS = text(
         JOIN sample_chunk c ON c.unit_id = :unit AND c.channel = s.channel AND c.step = s.step
             AND c.station = s.station AND c.run IS NOT DISTINCT FROM s.run AND c.start <= s.until
     ), placed AS (
-        SELECT *, start >= since AND stop <= until AND floor(extract(epoch FROM start - since) / width_s)
-                                                     = floor(extract(epoch FROM stop - since) / width_s) AS in_one
+        SELECT index, since, width_s, low, high, mean, period_s, offsets_s, values,
+               CAST(extract(epoch FROM start - since) AS float8) AS begin_s,
+               CAST(extract(epoch FROM stop - since) AS float8) AS stop_s,
+               CAST(extract(epoch FROM until - since) AS float8) AS until_s
         FROM chunk WHERE stop >= since
     ), told AS (
-        SELECT index, since, width_s, start AS at, low, high, mean,
+        SELECT index, since, width_s, begin_s AS at_s, low, high, mean,
                cardinality(array_remove(values, NULL)) AS samples
-        FROM placed WHERE in_one AND mean IS NOT NULL
+        FROM placed WHERE mean IS NOT NULL AND begin_s >= 0 AND stop_s <= until_s
+            AND floor(begin_s / width_s) = floor(stop_s / width_s)
         UNION ALL
-        SELECT index, since, width_s, v.at, v.value, v.value, v.value, 1
+        SELECT index, since, width_s, v.at_s, v.value, v.value, v.value, 1
         FROM placed CROSS JOIN LATERAL (
-            SELECT start + make_interval(secs => coalesce(period_s * (one.number - 1), offsets_s[one.number])) AS at,
-                   one.value
+            SELECT begin_s + coalesce(period_s * (one.number - 1), offsets_s[one.number]) AS at_s, one.value
             FROM unnest(values) WITH ORDINALITY AS one (value, number)
         ) AS v
-        WHERE NOT in_one AND v.value IS NOT NULL AND v.at BETWEEN since AND until
+        WHERE v.value IS NOT NULL AND v.at_s BETWEEN 0 AND until_s
+            AND NOT (begin_s >= 0 AND stop_s <= until_s AND floor(begin_s / width_s) = floor(stop_s / width_s))
     )
-    SELECT index, min(at) AS at, min(low) AS low, sum(mean * samples) / sum(samples) AS mean, max(high) AS high,
-           CAST(sum(samples) AS bigint) AS samples
+    SELECT index, since + make_interval(secs => min(at_s)) AS at, min(low) AS low,
+           sum(mean * samples) / sum(samples) AS mean, max(high) AS high, CAST(sum(samples) AS bigint) AS samples
     FROM told
-    GROUP BY index, least(floor(extract(epoch FROM at - since) / width_s), :points - 1)
+    GROUP BY index, since, least(floor(at_s / width_s), :points - 1)
     ORDER BY index, at
     """
 )

@@ -14,3 +14,11 @@ def test_ingest_is_measured_beside_its_rivals() -> None:
     assert figures["journal_entries"] > figures["messages"] > figures["distinct_units"]
     assert (figures["fsync"], figures["synchronous_commit"]) == ("on", "on")
     assert "ratio_raw" in table(figures)
+
+
+def test_telemetry_is_measured_beside_a_row_per_sample() -> None:
+    figures = measure("telemetry", short=True)
+    rates = ("samples_per_s", "samples_merged_per_s", "row_samples_per_s", "row_copy_samples_per_s")
+    assert all(figures[rate] > 0 for rate in rates)
+    assert figures["bytes_per_sample"] < figures["row_bytes_per_sample"]
+    assert figures["journal_entries"] == figures["messages"]

@@ -1,10 +1,14 @@
 """Telemetry on the wire: many samples of many channels in one message."""
 
+from array import array
 from collections.abc import Mapping
-from itertools import pairwise
+from hashlib import sha256
+from itertools import chain, pairwise
+from math import nan
+from sys import byteorder
 from typing import Annotated, Final
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, json
 
 from mes.formats.messages.values import Text64, Text255, Time, UnitRef, Wrong, in_utc
 
@@ -38,6 +42,27 @@ def sample_times(samples: SamplesTaken) -> tuple[float, ...]:
         return samples.offsets_s
     count = len(next(iter(samples.channels.values())))
     return tuple(index * (samples.period_s or 0.0) for index in range(count))
+
+
+def digest(samples: SamplesTaken) -> bytes:
+    """SHA-256 over what was sampled, from values and not from their text: whoever has the values can work it out.
+
+    It covers the JSON array [serial, part, step, run, start, period_s, offsets_s, names of the channels in order], then
+    the values of each channel in that order as big-endian doubles, NaN for a gap.
+    """
+    names = sorted(samples.channels)
+    unit, clock = samples.unit, (samples.start, samples.period_s, samples.offsets_s)
+    said = (unit.serial, unit.part, samples.step, samples.run, *clock)
+    values: list[float] = list(chain.from_iterable(map(samples.channels.__getitem__, names)))  # type: ignore[arg-type]
+    try:
+        packed = array("d", values)
+    except TypeError:  # there are gaps
+        packed = array("d", [nan if one is None else one for one in values])
+    if byteorder == "little":
+        packed.byteswap()
+    hashed = sha256(json.encode([*said, names]))
+    hashed.update(packed)
+    return hashed.digest()
 
 
 def _check_channels(channels: Mapping[str, list[float | None]]) -> None:
