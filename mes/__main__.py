@@ -14,19 +14,22 @@ from mes import services
 from mes.console.examining import doctor
 from mes.console.running import begin_log, run_until_done, settings_with, with_parts
 from mes.console.setting_up import GROUPS
+from mes.console.tracing import traces
 from mes.db.migrate import upgrade
 from mes.embedded.parts import database as embedded_database
 from mes.local import Local, running
-from mes.settings import Settings, settings
+from mes.settings import open_telemetry, settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 for _name, _group in GROUPS.items():
     app.add_typer(_group, name=_name)
+app.add_typer(traces, name="traces")
 app.command()(doctor)
 
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded database and broker.")]
 Port = Annotated[int | None, typer.Option(help="Port of REST.")]
 ReadyFile = Annotated[Path | None, typer.Option(help="File to write when it is ready.", hidden=True)]
+MetricsPort = Annotated[int | None, typer.Option(help="Port where its numbers are told to Prometheus.")]
 MqttPort = Annotated[int | None, typer.Option(help="Port of the embedded broker.")]
 
 
@@ -62,24 +65,27 @@ def serve() -> None:
 def ingest(
     slot: Annotated[int | None, typer.Option(help="Share the work with other slots; without it one does all.")] = None,
     ready_file: ReadyFile = None,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Run ingest: facts from the broker into the record."""
     begin_log(settings())
-    run_until_done(with_parts(settings(), lambda using: services.ingest(using, slot, ready_file)))
+    told = settings_with(metrics_port=metrics_port)
+    run_until_done(with_parts(told, lambda using: services.ingest(using, slot, ready_file)))
 
 
 @app.command()
-def answer(ready_file: ReadyFile = None) -> None:
+def answer(ready_file: ReadyFile = None, metrics_port: MetricsPort = None) -> None:
     """Run answers: may this step begin?"""
     begin_log(settings())
-    run_until_done(with_parts(settings(), lambda using: services.answer(using, ready_file)))
+    told = settings_with(metrics_port=metrics_port)
+    run_until_done(with_parts(told, lambda using: services.answer(using, ready_file)))
 
 
 @app.command()
-def feeds() -> None:
+def feeds(metrics_port: MetricsPort = None) -> None:
     """Run the feeds: what reads the journal."""
     begin_log(settings())
-    run_until_done(with_parts(settings(), services.feeds))
+    run_until_done(with_parts(settings_with(metrics_port=metrics_port), services.feeds))
 
 
 @app.command()
@@ -97,10 +103,10 @@ def migrate() -> None:
 @app.command("settings")
 def list_settings() -> None:
     """List every setting: its variable, value and meaning."""
-    using = settings()
-    for name, field in Settings.model_fields.items():
-        typer.echo(f"MES_{name.upper()}={getattr(using, name) if getattr(using, name) is not None else ''}")
-        typer.echo(f"    {field.description}")
+    for prefix, using in (("MES", settings()), ("OTEL", open_telemetry())):
+        for name, field in type(using).model_fields.items():
+            typer.echo(f"{prefix}_{name.upper()}={getattr(using, name) if getattr(using, name) is not None else ''}")
+            typer.echo(f"    {field.description}")
 
 
 @app.command()

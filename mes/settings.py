@@ -40,8 +40,6 @@ class Settings(BaseSettings):
         description="Whether it is being loaded with history: what people decide, and what stations ask, "
         "may then be dated in the past (MES-Happened-At in REST, an ask's own time).",
     )
-    log_level: str = Field("INFO", description="Least severe level that is logged.")
-
     run_offline_s: float = Field(
         900, description="How long the end of a run is waited for while its station is offline, in seconds."
     )
@@ -53,11 +51,46 @@ class Settings(BaseSettings):
         description="Port where ingest, answer or feeds tell their numbers to Prometheus; unset: nowhere. "
         "`mes up` gives ingest this one, and answer and feeds the next two.",
     )
+    log_level: str = Field("INFO", description="Least severe level that is logged.")
+
+
+class OpenTelemetry(BaseSettings):
+    """What decides whether spans are sent. All else in `OTEL_*` is read by the exporter itself, as it is everywhere."""
+
+    model_config = SettingsConfigDict(env_prefix="OTEL_", frozen=True)
+
+    exporter_otlp_endpoint: str = Field("", description="Receiver of spans over OTLP/HTTP; none: no spans are sent.")
+    exporter_otlp_traces_endpoint: str = Field("", description="The same with its whole path; goes before it.")
+    exporter_otlp_protocol: str = Field("", description="http/protobuf is the only one that is spoken.")
+    exporter_otlp_traces_protocol: str = Field("", description="The same for spans; goes before it.")
+    traces_exporter: str = Field("", description="none: no spans are sent.")
+    sdk_disabled: str = Field("", description="true: no spans are sent.")
+
+    @property
+    def wanted(self) -> bool:
+        """Whether spans are to be sent."""
+        is_off = self.sdk_disabled.strip().lower() == "true" or self.traces_exporter.strip().lower() == "none"
+        return bool(self.exporter_otlp_traces_endpoint or self.exporter_otlp_endpoint) and not is_off
+
+    @property
+    def problem(self) -> str | None:
+        """Why spans that are wanted can't be sent."""
+        protocol = self.exporter_otlp_traces_protocol or self.exporter_otlp_protocol
+        if protocol not in ("", "http/protobuf"):
+            return f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}; spans are sent by http/protobuf only."
+        return None
+
 
 @cache
 def settings() -> Settings:
     """This process's settings, read once."""
     return Settings()
+
+
+@cache
+def open_telemetry() -> OpenTelemetry:
+    """Where this process sends spans, read once."""
+    return OpenTelemetry()
 
 
 def unknown_variables() -> dict[str, str | None]:
