@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from mes.domain.facts import INTERRUPTED, RunReported, StepCompleted, StepStarted
+from mes.domain.facts import INTERRUPTED, RunInterrupted, RunReported, StepCompleted, StepStarted
 
 ENDED_KEPT_MAX = 256
 """Ended attempts of one unit to which a late fact is still matched; those beyond are not corrected any more."""
@@ -76,6 +76,23 @@ class Attempts:
         for one in mine:
             self._end(one, at, outcome)
         return mine
+
+    def interrupt(self, at: datetime, what: RunInterrupted) -> list[Attempt]:
+        """The end of a run is not waited for any longer; returns its attempt if that was still open."""
+        mine = [
+            one for one in self.open if (one.step, one.station, one.run) == (what.step, what.station.name, what.run)
+        ]
+        for one in mine:
+            self._end(one, at, INTERRUPTED)
+        return mine
+
+    def tell_again(self, what: RunReported) -> list[Attempt]:
+        """A run that had ended turns out to have ended otherwise; returns its attempt."""
+        attempt = self.of_run(what)
+        if attempt is None:
+            return []
+        attempt.started_at, attempt.ended_at, attempt.outcome = what.started_at, what.ended_at, what.verdict
+        return [attempt]
 
     def of_run(self, what: StepCompleted | RunReported) -> Attempt | None:
         """The ended attempt that has the run's name."""

@@ -1,11 +1,29 @@
 """Steps and runs in a unit's trace: each attempt is a span once it has ended, and its run a span under it."""
 
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from mes.domain.facts import PRODUCTION, SKIPPED, RunReported, StepAnswered, StepCompleted, StepStarted
+from mes.domain.facts import (
+    PRODUCTION,
+    SKIPPED,
+    Entry,
+    RunInterrupted,
+    RunReported,
+    StepAnswered,
+    StepCompleted,
+    StepStarted,
+    told_of_run,
+)
 from mes.domain.trace.attempts import Attempt, Attempts
 from mes.domain.trace.spans import OpenSpan, Relation, Span, Status
 from mes.domain.trace.telling import Recorded, Teller, attributes_of, status_of
+
+
+class _Recorded(NamedTuple):
+    """The end of a run that was recorded line by line, as it was told last, and the span that told it."""
+
+    what: RunReported
+    span_id: str
 
 
 class Work:
@@ -14,10 +32,11 @@ class Work:
     def __init__(self, teller: Teller) -> None:
         self._teller = teller
         self._attempts = Attempts()
+        self._recorded: dict[str, _Recorded] = {}
 
-    def started(self, entry: Recorded, what: StepStarted) -> list[Span]:
+    def started(self, entry: Recorded, what: StepStarted, at: datetime | None = None) -> list[Span]:
         """Older attempts that the start interrupts, or an ended one that it tells more of."""
-        return [self._attempt(entry, one) for one in self._attempts.start(entry.id, entry.moment, what)]
+        return [self._attempt(entry, one) for one in self._attempts.start(entry.id, at or entry.moment, what)]
 
     def completed(self, entry: Recorded, what: StepCompleted) -> list[Span]:
         """The attempt that ended."""
@@ -33,6 +52,33 @@ class Work:
         spans = [self._attempt(entry, one, operator=what.operator) for one in ended]
         of_run = ended[-1] if ended else self._attempts.of_run(what)
         return [*spans, self._run(entry, what, of_run.span_id if of_run else None)]
+
+    def recorded(self, entry: Recorded, fact: Entry) -> list[Span]:
+        """What a message of a stream makes of its run: it has begun, it has ended, or it ended otherwise than told."""
+        spans = []
+        for one in told_of_run(fact):
+            if isinstance(one.what, StepStarted):
+                spans += self.started(entry, one.what, one.at)
+            elif isinstance(one.what, RunReported):
+                spans += self._recorded_end(entry, one.what)
+        return spans
+
+    def interrupted(self, entry: Recorded, what: RunInterrupted) -> list[Span]:
+        """A run whose end is not waited for any longer."""
+        return [self._attempt(entry, one) for one in self._attempts.interrupt(entry.moment, what)]
+
+    def _recorded_end(self, entry: Recorded, what: RunReported) -> list[Span]:
+        known = self._recorded.get(what.run_id)
+        if known and known.what == what:
+            return []
+        if known is None:
+            spans = self.reported(entry, what)
+        else:
+            again = self._attempts.tell_again(what) if what.purpose == PRODUCTION else []
+            spans = [self._attempt(entry, one, operator=what.operator) for one in again]
+            spans.append(self._run(entry, what, spans[-1].span_id if spans else None, known.span_id))
+        self._recorded[what.run_id] = _Recorded(what, spans[-1].span_id)
+        return spans
 
     def answered(self, entry: Recorded, what: StepAnswered) -> list[Span]:
         """An ask and its answer."""
@@ -64,7 +110,7 @@ class Work:
         one.span_id = span.span_id
         return span
 
-    def _run(self, entry: Recorded, what: RunReported, parent: str | None) -> Span:
+    def _run(self, entry: Recorded, what: RunReported, parent: str | None, corrected: str | None = None) -> Span:
         data = entry.data
         told: dict[str, Any] = {
             "step": what.step,
@@ -89,6 +135,7 @@ class Work:
             role="run",
             parent=parent,
             status=status_of(what.verdict),
+            links=(self._teller.link(corrected, Relation.CORRECTS),),
             told=told,
         )
 
