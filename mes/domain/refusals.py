@@ -50,6 +50,8 @@ SENTENCES: Mapping[str, str] = {
     "not_received": "The part was never received.",
     "quantity_missing": "A lot is installed with a quantity.",
     "failed_part": "The part has not passed its own route.",
+    "nothing_to_install": "Every position that this step installs is filled.",
+    "part_not_named": "The position takes several parts, and this serial is new; scan the part number first.",
     # messages
     "unreadable": "The message can't be read.",
     "too_large": "The message is larger than allowed.",

@@ -13,8 +13,11 @@ from mes.web.board import board
 from mes.web.errors import answer
 from mes.web.hub import Hub
 from mes.web.people import Failures, people
+from mes.web.scan import scan
+from mes.web.telemetry import telemetry
+from mes.web.units import units
 
-ROUTERS: Final = (people, board)
+ROUTERS: Final = (people, board, units, telemetry, scan)
 
 
 class Pages(Mount):

@@ -33,7 +33,7 @@ class Place(NamedTuple):
     path: str
 
 
-NAVIGATION: Final = (Place("Board", "/"),)
+NAVIGATION: Final = (Place("Board", "/"), Place("Units", "/units"), Place("Scan", "/scan"))
 
 
 def moment(value: datetime | None, zone: str = "UTC", form: str = "%H:%M:%S") -> Markup:

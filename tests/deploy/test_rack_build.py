@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from mes.commands.act import Act
-from mes.commands.ingest import settle
+from mes.commands.ingest import Settled, settle
 from mes.commands.lines import LineCalendar, StationOfLine, put_line
 from mes.commands.products import put_product
 from mes.commands.work_orders import Order, move_order, put_order
@@ -123,10 +123,8 @@ def moment(at: float) -> str:
     return (START + timedelta(seconds=at)).isoformat()
 
 
-@pytest.fixture
-async def floor(database_url: str):
-    """A database with every product, a station of each kind, and an order for each made part of one rack."""
-    database = Database(database_url)
+async def order_a_rack(database: Database) -> None:
+    """Every product, a station of each kind, and an order for each made part of one rack."""
     act = Act("main", "engineering", START - timedelta(days=1))
     inside = {part: count for part, count in installed(RACK).items() if newest()[part].source == "made"}
     kinds = {step.station_kind for one in newest().values() for step in one.route}
@@ -139,6 +137,27 @@ async def floor(database_url: str):
         for part, quantity in {RACK: 1, **inside}.items():
             await put_order(connection, Order(f"WO-{part}", part, newest()[part].revision, quantity), act)
             await move_order(connection, f"WO-{part}", "release", act)
+
+
+async def build_the_rack(database: Database) -> list[Settled]:
+    """Say all that happens while it is built; what became of it."""
+    serials: dict[str, list[str]] = {}
+    for part, serial in await rows(database, "SELECT part, serial FROM unit ORDER BY serial"):
+        serials.setdefault(part, []).append(serial)
+    builder = Builder(serials)
+    builder.build(newest()[RACK])
+    messages = list(builder.messages())
+    settled = []
+    for first in range(0, len(messages), BATCH):
+        settled += await settle(database, messages[first : first + BATCH], ARRIVAL + timedelta(seconds=first))
+    return settled
+
+
+@pytest.fixture
+async def floor(database_url: str):
+    """A database in which a rack is ordered."""
+    database = Database(database_url)
+    await order_a_rack(database)
     yield database
     await database.close()
 
@@ -149,15 +168,8 @@ async def rows(database: Database, statement: str, **values: Any) -> list[Any]:
 
 
 async def test_a_rack_is_built_of_units_that_were_built(floor: Database):
-    serials: dict[str, list[str]] = {}
-    for part, serial in await rows(floor, "SELECT part, serial FROM unit ORDER BY serial"):
-        serials.setdefault(part, []).append(serial)
-    builder = Builder(serials)
-    builder.build(newest()[RACK])
-    messages = list(builder.messages())
-    for first in range(0, len(messages), BATCH):
-        settled = await settle(floor, messages[first : first + BATCH], ARRIVAL + timedelta(seconds=first))
-        assert [one for one in settled if one.fate != "applied"] == []
+    settled = await build_the_rack(floor)
+    assert [one for one in settled if one.fate != "applied"] == []
     states = await rows(floor, "SELECT state, count(*) FROM unit WHERE work_order_id IS NOT NULL GROUP BY state")
     assert [tuple(row) for row in states] == [("completed", 99)]
     (inside,) = await rows(floor, IN_THE_RACK, rack=RACK)
