@@ -34,6 +34,8 @@ def what_of(reason: Mapping[str, Any]) -> str:
     facts = reason.get("facts") or {}
     if measurement := facts.get("measurement"):
         return str(measurement).partition(" at ")[0]
+    if claim := facts.get("claim"):
+        return f"ended with {claim}"
     if kind := facts.get("kind"):
         return f"connection {kind}"
     return str(reason["code"]).replace("_", " ")

@@ -27,7 +27,7 @@ from mes.queries.troubles import read_troubles
 
 CAUSES_SHOWN: Final = 6
 RATE_OVER: Final = timedelta(seconds=60)
-RATE_FROM_S: Final = 2.0
+RATE_FROM_S: Final = 10.0
 """A rate needs a while to be one."""
 AN_HOUR: Final = timedelta(hours=1)
 

@@ -22,8 +22,8 @@ from mes.web.streams import Look, Picture
 
 board = pages()
 
-DENSE_FROM: Final = 48
-"""From so many stations on a page, each is shown in as little room as it can be read in."""
+DENSE_FROM, CROWDED_FROM = 48, 16
+"""From so many stations on a page, each is shown in as little room as it can be read in: at a desk, on a wall."""
 CAUSES_SHOWN: Final = 8
 
 Show = Literal["all", "trouble"]
@@ -85,8 +85,6 @@ def pictured(now: FloorNow, choice: Choice) -> Picture:
     lines = [line for line in now.lines if choice.line in (None, line.name)]
     if choice.line and not lines:
         raise refuse("unknown_line", line=choice.line)
-    count = sum(len(line.stations) for line in lines)
-    is_dense = count > DENSE_FROM
     parts = {"numbers": fragment("board/numbers.html", now=now, numbers=_numbers(lines), choice=choice)}
     shown = {line.name: [one for one in line.stations if choice.show == "all" or is_troubled(one)] for line in lines}
     for line in lines:
@@ -99,7 +97,9 @@ def pictured(now: FloorNow, choice: Choice) -> Picture:
     parts["failing"] = fragment("board/failing.html", failing=_most(lines, "failing"), erring=_most(lines, "erring"))
     parts["troubles"] = fragment("board/troubles.html", troubles=now.troubles, zone=zone)
     parts["events"] = fragment("board/events.html", events=now.events, zone=zone)
-    told = {"now": now, "lines": lines, "shown": shown, "parts": parts, "choice": choice, "is_dense": is_dense}
+    count = sum(len(stations) for stations in shown.values())
+    crowd = {"is_dense": count > DENSE_FROM, "is_crowded": count > CROWDED_FROM}
+    told = {"now": now, "lines": lines, "shown": shown, "parts": parts, "choice": choice, **crowd}
     return Picture(parts, partial(fragment, "board/floor.html", **told))
 
 
