@@ -8,6 +8,7 @@ a process that ended with work in its hands it costs nothing.
 
 import asyncio
 import hashlib
+import json
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -149,10 +150,20 @@ class CautiousBridge(Bridge):
         log.error("a message of %s ended %d processes and is rejected", address.station, DEATHS_MAX)
         text = f"{DEATHS_MAX} processes of the MES ended with this message alone in hand; it is kept, and not tried."
         why = reason("crashed_repeatedly", text, deliveries=DEATHS_MAX)
-        rejected = Unreadable(address.station, one.payload, digest, None, None, None, (why,))
+        rejected = Unreadable(address.station, one.payload, digest, *_claims(one.payload), (why,))
         await _patiently(lambda: self._reject(rejected))
         self.ack([one])
         return True
+
+
+def _claims(payload: bytes) -> list[str | None]:
+    """Source, id and type of a message, as far as they can be made out without decoding it as one."""
+    try:
+        told = json.loads(payload)
+    except (ValueError, RecursionError):
+        return [None] * 3
+    claims = [told.get(name) for name in ("source", "id", "type")] if isinstance(told, dict) else [None] * 3
+    return [one if isinstance(one, str) and one.isprintable() and 0 < len(one) <= 255 else None for one in claims]
 
 
 def _digest(one: Delivery) -> bytes:

@@ -12,7 +12,6 @@ import pytest
 from mes.db.session import Database, driver
 from mes.embedded.broker import Broker
 from tests import parts
-from tests.faults.crashing_ingest import POISON
 from tests.journeys.plant import Plant
 from tests.mqtt.floor import send
 from tests.stage import Stage
@@ -75,7 +74,7 @@ async def test_it_is_found_and_rejected_and_all_others_are_applied(
     await asyncio.to_thread(plant.await_ingest, "as-1")
     plant.kill("ingest")
     messages = [received(number, f"m{number}") for number in range(MESSAGES)]
-    poison = received(-1, f"{POISON}1")
+    poison = received(-1, "poison-1")
     messages.insert(150, poison)
     await asyncio.to_thread(send, broker_url, messages)
     assert await outlive(plant, database, MESSAGES) == DEATHS
@@ -83,9 +82,11 @@ async def test_it_is_found_and_rejected_and_all_others_are_applied(
     async with database.reading() as connection:
         raw = await driver(connection)
         fates = dict(await raw.fetch("SELECT fate, count(*) FROM inbox WHERE id ~ '^(m|poison-)' GROUP BY 1"))
-        kept = await raw.fetch("SELECT body, fate, reasons FROM message")
+        kept = await raw.fetch("SELECT id, body, fate, reasons FROM message")
         in_hand = await raw.fetch("SELECT * FROM in_hand")
     assert fates == {"applied": MESSAGES}
-    ((body, fate, reasons),) = kept
-    assert (body, fate, json.loads(reasons)[0]["code"]) == (poison[1], "rejected", "crashed_repeatedly")
+    ((id, body, fate, reasons),) = kept
+    assert (id, body, fate) == ("poison-1", poison[1], "rejected")
+    assert json.loads(reasons)[0]["code"] == "crashed_repeatedly"
+    assert plant.receipts["poison-1"] == ["rejected"]
     assert in_hand == []

@@ -1,0 +1,218 @@
+"""The kill matrix: what is killed, how often, and what has become of every message afterwards."""
+
+import asyncio
+import os
+import sqlite3
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+
+from mes.db.migrate import upgrade
+from mes.db.session import Database
+from mes.embedded.postgres import Postgres
+from tests import parts
+from tests.faults import counting, plan
+from tests.faults.rig import Network, Rig, set_up
+
+CLIENTS: Final = ("sdk", "plain")
+PER_S: Final = 120.0
+QUIET_S: Final = 4.0
+"""So long without progress all is done that will be; longer than the pauses between a station's tries."""
+END_S: Final = 120.0
+DEATHS_OF_POISON: Final = 5
+PLAIN_NETWORK: Final = Network()
+Kill = Callable[[Rig, int], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the matrix; `kill` does it so many times while the station speaks."""
+
+    kill: Kill
+    network: Network = PLAIN_NETWORK
+    ingest: str = "mes"
+    clients: tuple[str, ...] = CLIENTS
+    is_poisoned: bool = False
+
+
+async def ingest(rig: Rig, times: int) -> None:
+    """Ingest is killed while it works."""
+    for _ in range(times):
+        await rig.pause(0.2, 0.9)
+        rig.kill_ingest()
+        await rig.start_ingest()
+
+
+async def postgres(rig: Rig, times: int) -> None:
+    """PostgreSQL is killed, and recovers."""
+    for _ in range(times):
+        await rig.pause(0.3, 1.0)
+        await rig.kill_postgres()
+
+
+async def broker(rig: Rig, times: int) -> None:
+    """The broker is killed while stations and ingest are connected."""
+    for _ in range(times):
+        await rig.pause(0.4, 1.2)
+        await rig.kill_broker()
+
+
+async def broker_ingest_down(rig: Rig, times: int) -> None:
+    """The broker is killed with messages in it that nobody takes."""
+    for _ in range(times):
+        await rig.pause(0.2, 0.5)
+        rig.ingest.kill()
+        await rig.pause(0.3, 0.6)
+        await rig.kill_broker()
+        await rig.start_ingest()
+
+
+async def client(rig: Rig, times: int) -> None:
+    """The station's program is killed, and started again on its spool."""
+    for _ in range(times):
+        await rig.pause(0.7, 1.3)
+        rig.sender.kill()
+        rig.kills += 1
+        rig.sender.start()
+
+
+async def cut(rig: Rig, times: int) -> None:
+    """The network is cut, between station and broker or between broker and ingest."""
+    while rig.kills < times:
+        await rig.pause(0.1, 0.7)
+        rig.cut()
+
+
+async def stale_ack(rig: Rig, times: int) -> None:
+    """The network is cut while ingest has messages in hand: what it acknowledges then is of another connection."""
+    assert rig.to_ingest
+    while rig.to_ingest.cuts < times:
+        await rig.pause(0.05, 0.1)
+    rig.to_ingest.cut_after = None
+    rig.kills = rig.to_ingest.cuts
+
+
+async def poison(rig: Rig, times: int) -> None:
+    """Some messages end every process that reads them; ingest is started again each time."""
+    while rig.kills < times:
+        if rig.ingest.status is not None:
+            rig.kills += 1
+            rig.ingest.start()
+        await rig.pause(0.05, 0.1)
+
+
+CASES: Final[Mapping[str, Case]] = {
+    "ingest": Case(ingest),
+    "postgres": Case(postgres),
+    "broker": Case(broker),
+    "broker_ingest_down": Case(broker_ingest_down),
+    "client": Case(client, clients=("sdk",)),
+    "network_cut": Case(cut, Network(between=True)),
+    "network_duplicate": Case(cut, Network(between=True, double=0.2, delay_s=0.05)),
+    "stale_ack": Case(stale_ack, Network(between=True, cut_after=25)),
+    "crashing_message": Case(poison, ingest="tests.faults.crashing_ingest", is_poisoned=True),
+}
+
+
+@dataclass
+class Matrix:
+    """A durable PostgreSQL with a database for each case."""
+
+    folder: Path
+    postgres: Postgres
+    databases: int = 0
+
+    async def try_out(self, name: str, client: str, kills: int, messages: int) -> dict[str, Any]:
+        """One case with one kind of station, and what it came to."""
+        case, poisonous = CASES[name], 0
+        if case.is_poisoned:
+            poisonous = -(-kills // DEATHS_OF_POISON)
+            messages = max(messages, plan.POISON_EVERY * poisonous)
+        url = await self._database(messages)
+        folder = self.folder / f"{name}-{client}"
+        folder.mkdir()
+        station = [client, str(messages), str(PER_S), str(poisonous)]
+        port = parts.any_port()
+        async with set_up(folder, self.postgres, url, port, station, case.network, case.ingest) as rig:
+            await rig.start_ingest()
+            rig.sender.start()
+            await asyncio.wait_for(case.kill(rig, kills), END_S)
+            await self._until_done(rig, url)
+            rig.sender.kill()
+        record = await counting.read(url)
+        told = {"case": name, "client": client, "kills": rig.kills}
+        return told | counting.tally(record, folder, poisonous, _waiting(folder))
+
+    async def _database(self, messages: int) -> str:
+        self.databases += 1
+        name = f"faults_{self.databases}"
+        connection = await asyncpg.connect(self.postgres.url_of("postgres"), ssl=False)
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+        url = self.postgres.url_of(name)
+        await asyncio.to_thread(upgrade, url)
+        database = Database(url)
+        await plan.set_up(database, messages)
+        await database.close()
+        return url
+
+    async def _until_done(self, rig: Rig, url: str) -> None:
+        """Wait until the station has all receipts; one that gets none: until nothing moves any more."""
+        clock = asyncio.get_running_loop().time
+        seen, since, end = -1, clock(), clock() + END_S
+        while clock() < end:
+            is_over = rig.sender.status is not None
+            if is_over and rig.has_receipts:
+                return
+            now = await counting.progress(url)
+            if now != seen:
+                seen, since = now, clock()
+            elif is_over and clock() - since > QUIET_S:
+                return
+            await asyncio.sleep(0.1)
+
+
+def _waiting(folder: Path) -> set[int]:
+    """The numbers of the messages that wait in a station's spool."""
+    spool = folder / "station.spool"
+    if not spool.exists():
+        return set()
+    with closing(sqlite3.connect(spool)) as file:
+        return {int(id[1:]) for (id,) in file.execute("SELECT id FROM message WHERE waiting")}
+
+
+@asynccontextmanager
+async def matrix() -> AsyncIterator[Matrix]:
+    """A folder and a server that go away with the block."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        postgres = Postgres(folder / "database", durable=True)
+        async with postgres.running():
+            yield Matrix(folder, postgres)
+
+
+async def figures(names: Iterable[str], clients: Iterable[str], kills: int, messages: int) -> dict[str, Any]:
+    """The matrix: a row for each case and kind of station."""
+    async with matrix() as tried:
+        rows = [
+            await tried.try_out(name, client, kills, messages)
+            for name in names
+            for client in CASES[name].clients
+            if client in clients
+        ]
+        connection = await asyncpg.connect(tried.postgres.url_of("postgres"), ssl=False)
+        durable = {name: await connection.fetchval(f"SHOW {name}") for name in ("fsync", "synchronous_commit")}
+        await connection.close()
+    return {
+        "cases": rows,
+        **durable,
+        "messages": sum(row["sent"] for row in rows),
+        "distinct_units": sum(row["distinct_units"] for row in rows),
+        "journal_entries": sum(row["journal_entries"] for row in rows),
+        "cores": os.cpu_count(),
+    }
