@@ -8,8 +8,9 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from mes.db.session import Database
+from mes.mqtt.asyncapi import asyncapi
 from mes.rest.door import PREFIX
-from mes.rest.envelope import Envelope
+from mes.rest.envelope import API_VERSION, Envelope
 from mes.rest.errors import add_handlers
 from mes.rest.goods_receipts import goods_receipts
 from mes.rest.health import health
@@ -62,6 +63,10 @@ def create_app(database: Database, settings: Settings) -> FastAPI:
     @app.get(f"{PREFIX}/openapi.json", include_in_schema=False)
     async def get_openapi_document() -> JSONResponse:
         return JSONResponse(openapi(app))
+
+    @app.get(f"{PREFIX}/asyncapi.json", include_in_schema=False)
+    async def get_asyncapi_document() -> JSONResponse:
+        return JSONResponse(asyncapi(str(API_VERSION)))
 
     app.state.hub = Hub(database, timedelta(hours=settings.login_idle_hours))
     app.router.routes.append(Pages(create_pages(database, settings, app.state.hub), but=OF_REST))

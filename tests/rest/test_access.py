@@ -12,7 +12,7 @@ from mes.rest.access import ROLES
 from tests.rest.floor import API, Floor
 from tests.rest.routes import routes
 
-OPEN = {"/healthz", "/readyz", "/metrics", f"{API}/openapi.json"}
+OPEN = {"/healthz", "/readyz", "/metrics", f"{API}/openapi.json", f"{API}/asyncapi.json"}
 """All that answers without a token."""
 
 

@@ -16,10 +16,10 @@ from mes.domain.identity import check_name, is_name, is_placeholder
 NAME_RULE: Final = '1–64 printable ASCII characters without blank, / # + % "'
 _CHARACTER: Final = "[!$&-*,-.0-~]"
 _END: Final = r"(?![\s\S])"  # unlike `$`, it means the very end in Python and in JSON Schema alike
-_NAME: Final = f"^{_CHARACTER}{{1,64}}{_END}"
+NAME_PATTERN: Final = f"^{_CHARACTER}{{1,64}}{_END}"
 _PATH: Final = f"^{_CHARACTER}{{1,64}}(/{_CHARACTER}{{1,64}}){{0,15}}{_END}"
 
-Name: TypeAlias = Annotated[str, Meta(pattern=_NAME, description=NAME_RULE)]
+Name: TypeAlias = Annotated[str, Meta(pattern=NAME_PATTERN, description=NAME_RULE)]
 """A serial, lot, part number or station."""
 Path: TypeAlias = Annotated[str, Meta(pattern=_PATH, max_length=512, description=f"{NAME_RULE}; a path is joined by /")]
 """A position, or positions from parent to child joined with `/`."""
