@@ -14,6 +14,7 @@ from mes import services
 from mes.console.examining import doctor
 from mes.console.running import begin_log, run_until_done, settings_with, with_parts
 from mes.console.setting_up import GROUPS
+from mes.console.station import station
 from mes.console.tracing import traces
 from mes.db.migrate import upgrade
 from mes.embedded.parts import database as embedded_database
@@ -24,6 +25,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pret
 for _name, _group in GROUPS.items():
     app.add_typer(_group, name=_name)
 app.add_typer(traces, name="traces")
+app.add_typer(station, name="station")
 app.command()(doctor)
 
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded database and broker.")]

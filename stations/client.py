@@ -62,10 +62,10 @@ class Station(Facts):
     broker but `connected`, `ask`, `permit`, `run` and `await_receipts`.
 
     `url` is mqtt[s]://user:password@host:port; `user` and `password` may be given apart. `spool` is the file that what
-    is said is kept in until the MES has it (or a `Spool`, which is closed with the station); by default it is
-    `.mes-station/{name}.spool` in the user's home. `beside` names a program that speaks as this station beside its own
-    client: it says no status and has an own connection and spool. `receipt_s` is how long a receipt is waited for
-    before a message is sent again; twice as long each time while none comes at all.
+    is said is kept in until the MES has it (or a `Spool`, which is closed with the station); see `default_path` for
+    where it is by default. `beside` names a program that speaks as this station beside its own client: it says no
+    status and has an own connection and spool. `receipt_s` is how long a receipt is waited for before a message is
+    sent again; twice as long each time while none comes at all.
 
     `on_stop` is called when the MES says that a running test should end, `on_alarm` when a person should mend
     something. Both are called from the network's thread, or from the one that posts, and must not wait.
@@ -103,7 +103,9 @@ class Station(Facts):
         self._posted: deque[str] = deque(maxlen=POSTED_MAX)
         self._runs: dict[str, Run] = {}
         self._closed = False
-        self._spool = spool if isinstance(spool, Spool) else Spool(spool or default_path(self._client_id), name)
+        self._spool = (
+            spool if isinstance(spool, Spool) else Spool(spool or default_path(name, beside or "client"), name)
+        )
         if self._spool.salvaged:
             self._alarms.give("spool_damaged", self._spool.salvaged)
         self._window = Window(self._spool, self._alarms, again_s=receipt_s)

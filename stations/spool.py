@@ -12,6 +12,7 @@ from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 from mes.formats.messages import SettledMessage
 from stations import spool_file
@@ -53,9 +54,9 @@ class Spool:
     """The messages of one station, in the order in which they were said. Its methods may be called from any thread.
 
     `durable`: what `keep` returned from survives a power cut; otherwise it survives the end of this process, however
-    sudden, and is written ten times as fast. Opening raises `SpoolInUseError` when another process has the file open,
-    and `SpoolError` for a file that is no spool or another station's. A damaged one is set aside and what can be read
-    of it is taken over: see `salvaged`.
+    sudden, and is written several times as fast. Opening raises `SpoolInUseError` when another process has the file
+    and does not let go of it within `wait_s` seconds, and `SpoolError` for a file that is no spool or another
+    station's. A damaged one is set aside and what can be read of it is taken over: see `salvaged`.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Spool:
         max_messages: int = MAX_MESSAGES,
         kept_days: float = KEPT_DAYS,
         durable: bool = True,
+        wait_s: float = spool_file.OPEN_WAIT_S,
     ) -> None:
         self.path = Path(path)
         self.max_bytes = max_bytes
@@ -74,7 +76,7 @@ class Spool:
         self._kept_s = kept_days * 86_400
         self._turn = threading.RLock()
         self._durable = durable
-        self._db, self.salvaged = spool_file.open_file(self.path, station)
+        self._db, self.salvaged = spool_file.open_file(self.path, station, wait_s)
         self.waiting_messages = self.waiting_bytes = self.settled_bytes = 0
         self._count()
 
@@ -246,9 +248,9 @@ class Spool:
                 raise
 
 
-def default_path(name: str) -> Path:
-    """Where the spool of a station, or of a program beside it, is if nobody says so."""
-    return Path.home() / ".mes-station" / f"{name}.spool"
+def default_path(station: str, program: str, folder: Path | None = None) -> Path:
+    """Where a program that speaks as a station keeps its spool if nobody says so: in the user's home."""
+    return (folder or Path.home() / ".mes-station") / f"station-{quote(station, safe='')}" / f"{program}.spool"
 
 
 def _portions(values: Iterable[Any]) -> Iterator[list[Any]]:

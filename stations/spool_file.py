@@ -66,14 +66,14 @@ class SpoolDamagedError(SpoolError):
     """The file can't be read any more. At the next start what can be read is taken over into a new one."""
 
 
-def open_file(path: Path, station: str) -> tuple[sqlite3.Connection, str | None]:
+def open_file(path: Path, station: str, wait_s: float = OPEN_WAIT_S) -> tuple[sqlite3.Connection, str | None]:
     """The spool of a station, made if there is none, and a sentence if it was damaged and mended."""
     if str(path) == MEMORY:
-        return _open(path, station), None
+        return _open(path, station, wait_s), None
     path.parent.mkdir(parents=True, exist_ok=True)
     _check_header(path)
     try:
-        return _open(path, station), None
+        return _open(path, station, wait_s), None
     except sqlite3.DatabaseError as error:
         if _is_held(error):
             raise SpoolInUseError(
@@ -112,9 +112,9 @@ def write_reasons(one: SettledMessage) -> bytes | None:
     return msgspec.json.encode(one.reasons) if one.reasons else None
 
 
-def _open(path: Path, station: str) -> sqlite3.Connection:
+def _open(path: Path, station: str, wait_s: float) -> sqlite3.Connection:
     """Raises sqlite3.DatabaseError for a file that is held or damaged."""
-    db = sqlite3.connect(path, timeout=OPEN_WAIT_S, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=wait_s, isolation_level=None, check_same_thread=False)
     try:
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         db.execute("PRAGMA journal_mode = WAL")
@@ -163,7 +163,7 @@ def _mend(path: Path, station: str, error: sqlite3.DatabaseError) -> tuple[sqlit
     for companion in COMPANIONS:
         with suppress(FileNotFoundError):
             Path(f"{path}{companion}").rename(f"{aside}{companion}")
-    db = _open(path, station)
+    db = _open(path, station, OPEN_WAIT_S)
     taken = sum(_take_over(db, rows) for rows in _readable(aside))
     text = f"The spool {path} was damaged ({error}); it is kept as {aside.name}. {taken} messages could be read of it."
     log.error(text)

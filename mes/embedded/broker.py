@@ -19,6 +19,7 @@ from mes.embedded.mosquitto import MESSAGE_MAX_BYTES, keeping
 from mes.embedded.problems import PartError, PortTakenError
 
 DEFAULT_PORT = 1883
+PORT_RECORD = "broker.port"
 START_S = 30.0
 SETTLE_S = 0.1
 ANSWER_S = 2.0
@@ -55,6 +56,11 @@ def configuration(port: int, persistence: Path, message_max_bytes: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def remembered_url(data_dir: Path, default_port: int = DEFAULT_PORT) -> str:
+    """Where the broker of a data folder listens, or did last, for a program that knows no more than the folder."""
+    return f"mqtt://{ports.HOST}:{ports.remembered(data_dir / PORT_RECORD, default_port)}"
+
+
 class Broker:
     """The broker of one data folder."""
 
@@ -77,7 +83,7 @@ class Broker:
         self._message_max_bytes = message_max_bytes
         self._first_port = port
         self._exact = exact
-        self._port_record = self.data_dir / "broker.port"
+        self._port_record = self.data_dir / PORT_RECORD
         self._record = self.data_dir / "broker.process"
         self._owner_record = self.data_dir / "broker.owner"
         self._lock = self.data_dir / "broker.lock"

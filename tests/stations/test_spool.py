@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from mes.formats.messages import SettledMessage, WireReason
-from stations import spool_file
 from stations.spool import Posted, Spool, SpoolError, SpoolFullError, SpoolInUseError
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -162,14 +161,13 @@ def test_a_full_disk_is_a_full_spool(spool: Spool) -> None:
     assert (waiting(spool), spool.waiting_messages) == (["a"], 1)
 
 
-def test_one_process_has_it(spool: Spool, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = "import sys; from stations.spool import Spool; Spool(sys.argv[1], 's1')"
+def test_one_process_has_it(spool: Spool, path: Path) -> None:
+    program = "import sys; from stations.spool import Spool; Spool(sys.argv[1], 's1', wait_s=0.2)"
     second = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True)
     assert "SpoolInUseError" in second.stderr
     assert "open in another process" in second.stderr
-    monkeypatch.setattr(spool_file, "OPEN_WAIT_S", 0.1)
     with pytest.raises(SpoolInUseError):  # nor twice in the same
-        Spool(path, "s1")
+        Spool(path, "s1", wait_s=0)
 
 
 def test_it_is_one_stations(spool: Spool, path: Path) -> None:

@@ -1,0 +1,294 @@
+"""Speaking as a station from a shell: testers' files pushed, a program's output followed."""
+
+import logging
+import signal
+import ssl
+import sys
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+
+import typer
+
+from mes.console.running import fail
+from mes.embedded.broker import remembered_url
+from mes.formats.messages import RunStop, SettledMessage
+from mes.settings import settings
+from stations.beside import Place, left, take_place
+from stations.client import Station, TooLargeError
+from stations.files import TYPES, FromFile, UnknownFileError, read_file, without_attachments
+from stations.ocptv_agent import About, Lines, Program, follow
+from stations.spool import SpoolError
+
+ON_RECORD: Final = frozenset({"applied", "duplicate"})
+station = typer.Typer(no_args_is_help=True, help="Speak as a station, from a shell.")
+
+
+class Form(StrEnum):
+    """What a file may be."""
+
+    openhtf = "openhtf"
+    cable_report = "cable-report"
+    ocptv = "ocptv"
+
+
+class Mqtt(StrEnum):
+    """Versions of MQTT."""
+
+    v3 = "3.1.1"
+    v5 = "5"
+
+
+class Purpose(StrEnum):
+    """What a run is for."""
+
+    production = "production"
+    golden = "golden"
+    gauge = "gauge"
+    engineering = "engineering"
+
+
+Name = Annotated[str, typer.Option("--station", help="The station that speaks.")]
+Unit = Annotated[str | None, typer.Option(help="Serial of the unit; where a file names its own, not needed.")]
+Step = Annotated[str, typer.Option(help="Step of the unit's route.")]
+Run = Annotated[str | None, typer.Option(help="The station's own name for the run, unique at the station.")]
+Operator = Annotated[str | None, typer.Option(help="Who did it.")]
+Fixture = Annotated[str | None, typer.Option(help="What the unit was tested in.")]
+For = Annotated[Purpose, typer.Option(help="What the run is for; only production moves a unit on.")]
+Url = Annotated[str | None, typer.Option(help="mqtt[s]://user:password@host:port; else MES_MQTT_URL, else `mes up`'s.")]
+User = Annotated[str | None, typer.Option(help="User at the broker, where the address has none.")]
+Password = Annotated[Path | None, typer.Option("--password-file", help="File whose first line is the password.")]
+Authority = Annotated[Path | None, typer.Option("--ca", help="Certificates (PEM) that vouch for the broker.")]
+Version = Annotated[Mqtt, typer.Option("--mqtt", help="Version of MQTT.")]
+Folder = Annotated[Path | None, typer.Option("--spools", help="Folder of the spools; else .mes-station at home.")]
+Wait = Annotated[float, typer.Option("--wait", help="How long receipts are waited for in the end, in seconds.")]
+
+
+@station.command()
+def push(
+    station: Name,
+    files: Annotated[list[Path] | None, typer.Argument(help="OpenHTF records, cable reports, ocptv output.")] = None,
+    step: Annotated[str | None, typer.Option(help="Step of the unit's route.")] = None,
+    unit: Unit = None,
+    run: Run = None,
+    form: Annotated[Form | None, typer.Option("--form", help="What the files are, if it can't be seen.")] = None,
+    purpose: For = Purpose.production,
+    operator: Operator = None,
+    fixture: Fixture = None,
+    url: Url = None,
+    user: User = None,
+    password: Password = None,
+    authority: Authority = None,
+    mqtt: Version = Mqtt.v3,
+    spools: Folder = None,
+    wait_s: Wait = 30.0,
+) -> None:
+    """Send testers' files and say what became of them. The same file twice is on the record once.
+
+    Without files: send what earlier calls left in the spools. Exit status 0: all of it is on the record; 1: something
+    is pending, rejected or without a receipt (it stays in the spool); 2: wrong usage.
+    """
+    connect = _connector(station, url, user, password, authority, mqtt)
+    if not files:
+        raise typer.Exit(_send_left(connect, station, spools, wait_s))
+    if step is None:
+        _misused("name the --step that the files tell of")
+    about = _known(unit=unit, step=step, run=run, purpose=purpose.value, operator=operator, fixture=fixture)
+    read = [(file, _read(file, about, form)) for file in files]
+    with _beside(connect, station, "push", spools) as speaker:
+        sent = [(file, _forward(speaker, file, messages)) for file, messages in read]
+        fates = speaker.await_receipts([id for _, ids in sent for id in ids], timeout_s=wait_s)
+    whole = [_tell(file, ids, fates) for file, ids in sent]
+    raise typer.Exit(0 if all(whole) else 1)
+
+
+@station.command("follow")
+def follow_program(
+    station: Name,
+    unit: Annotated[str, typer.Option(help="Serial of the unit.")],
+    step: Step,
+    program: Annotated[list[str] | None, typer.Argument(help="Program and arguments, after --; else stdin.")] = None,
+    run: Run = None,
+    purpose: For = Purpose.production,
+    operator: Operator = None,
+    fixture: Fixture = None,
+    ask: Annotated[bool, typer.Option("--ask", help="Ask first; a refusal, or no answer, ends with status 1.")] = False,
+    go_on: Annotated[bool, typer.Option("--go-on", help="With --ask: begin also where no answer comes.")] = False,
+    url: Url = None,
+    user: User = None,
+    password: Password = None,
+    authority: Authority = None,
+    mqtt: Version = Mqtt.v3,
+    spools: Folder = None,
+    wait_s: Wait = 10.0,
+) -> None:
+    """Run a program (or read stdin) and forward its OCP Test & Validation output while it runs.
+
+    What it prints is passed on to stdout. The exit status is the program's; a broker that is away changes nothing: the
+    lines stay in the spool and are sent by the next call. When the MES wants the run to end, the program is ended.
+    """
+    connect = _connector(station, url, user, password, authority, mqtt)
+    name = run or f"{step}-{uuid.uuid4().hex[:12]}"
+    about = About(unit, step, name, purpose.value, operator, fixture)
+    running: list[Program] = []
+
+    def stop(told: RunStop) -> None:
+        if told.run and told.run.startswith(name):  # a program's second run is called after its first
+            typer.echo("mes: the MES ends the run: " + " ".join(one.text for one in told.reasons), err=True)
+            for one in running:
+                one.end()
+
+    with _beside(connect, station, "follow", spools, stop) as speaker:
+        if ask:
+            _ask(speaker, about, go_on)
+        status = _follow(speaker, about, program, running)
+        speaker.await_receipts(timeout_s=wait_s)
+        if waiting := speaker.waiting[0]:
+            typer.echo(f"mes: {waiting} messages wait in the spool; the next call sends them", err=True)
+    raise typer.Exit(status)
+
+
+def _follow(speaker: Station, about: About, argv: Sequence[str] | None, running: list[Program]) -> int:
+    lines = Lines(speaker, about)
+    if not argv:
+        return _follow_stdin(lines)
+    try:
+        program = Program(argv)
+    except OSError as error:
+        fail(f"{argv[0]} can't be started: {error.strerror}.")
+    running.append(program)
+    # Ctrl-C reaches the program from the terminal, and it decides; only then we end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: program.end())
+    follow(lines, program.output, lambda: program.has_ended, sys.stdout)
+    return program.status()
+
+
+def _follow_stdin(lines: Lines) -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        follow(lines, sys.stdin, lambda: False, sys.stdout)
+    except KeyboardInterrupt:
+        lines.send()
+        return 128 + signal.SIGINT
+    return 0
+
+
+def _ask(speaker: Station, about: About, go_on: bool) -> None:
+    permit = speaker.permit(about.unit, about.step, on_no_answer="go_on" if go_on else "stop")
+    if not permit.holds:
+        fail(permit.why)
+    speaker.start(about.unit, about.step, run=about.run, operator=about.operator)
+
+
+Connect = Callable[[Place, Callable[[RunStop], None] | None], Station]
+
+
+def _connector(
+    name: str, url: str | None, user: str | None, password: Path | None, authority: Path | None, mqtt: Mqtt
+) -> Connect:
+    """How a station of the command line is made. Ends with status 2 where that can't be."""
+    logging.basicConfig(level=logging.WARNING, format="mes: %(message)s")
+    try:
+        secret = password.read_text().splitlines()[0] if password else None
+        tls = ssl.create_default_context(cafile=authority) if authority else None
+    except (OSError, IndexError) as error:
+        _misused(f"a file can't be read: {error}")
+    address = url or settings().mqtt_url or remembered_url(settings().data_dir, settings().mqtt_port)
+
+    def connect(place: Place, on_stop: Callable[[RunStop], None] | None) -> Station:
+        return Station(
+            address,
+            name,
+            spool=place.spool,
+            user=user,
+            password=secret,
+            ssl_context=tls,
+            mqtt=mqtt.value,
+            beside=place.beside,
+            on_stop=on_stop,
+        )
+
+    return connect
+
+
+@contextmanager
+def _beside(
+    connect: Connect,
+    name: str,
+    program: str,
+    spools: Path | None,
+    on_stop: Callable[[RunStop], None] | None = None,
+) -> Iterator[Station]:
+    """One that speaks beside the station's own client, with a spool of its own."""
+    try:
+        place = take_place(name, program, spools)
+        speaker = connect(place, on_stop)
+    except ValueError as error:  # a name or address that can't be one
+        _misused(str(error))
+    except SpoolError as error:
+        fail(str(error))
+    try:
+        with speaker:
+            yield speaker
+    except SpoolError as error:
+        fail(str(error))
+
+
+def _send_left(connect: Connect, name: str, spools: Path | None, wait_s: float) -> int:
+    fates: Counter[str] = Counter()
+    for place in left(name, spools):
+        with connect(place, None) as speaker:
+            ids = speaker.unsettled()
+            found = speaker.await_receipts(ids, timeout_s=wait_s)
+            fates.update(found[id].fate if id in found else "no receipt" for id in ids)
+    typer.echo(", ".join(f"{count} {fate}" for fate, count in fates.items()) or "nothing was left")
+    return 0 if set(fates) <= ON_RECORD else 1
+
+
+def _forward(speaker: Station, file: Path, messages: Sequence[FromFile]) -> list[str]:
+    ids = []
+    for one in messages:
+        try:
+            ids.append(speaker.forward(one.type, one.data, at=one.at, id=one.id))
+        except TooLargeError as error:
+            if one.type != TYPES["openhtf"]:
+                fail(f"{file}: {error}")
+            typer.echo(f"{file}: {error} It is sent without what is attached.", err=True)
+            try:
+                ids.append(speaker.forward(one.type, without_attachments(one.data), at=one.at, id=one.id))
+            except TooLargeError as still:
+                fail(f"{file}: {still}")
+    return ids
+
+
+def _tell(file: Path, ids: Sequence[str], fates: dict[str, SettledMessage]) -> bool:
+    """Say what became of a file; whether all of it is on the record."""
+    found = Counter(fates[id].fate if id in fates else "no receipt" for id in ids)
+    typer.echo(f"{file}: " + ", ".join(f"{count} {fate}" if len(ids) > 1 else fate for fate, count in found.items()))
+    for text in dict.fromkeys(one.text for id in ids if id in fates for one in fates[id].reasons):
+        typer.echo(f"  {text}")
+    return set(found) <= ON_RECORD
+
+
+def _read(file: Path, about: dict[str, str], form: Form | None) -> list[FromFile]:
+    try:
+        messages = read_file(file, about, form.value if form else None)
+    except UnknownFileError as error:
+        _misused(str(error))
+    if any(one.type == TYPES["ocptv"] for one in messages) and "unit" not in about:
+        _misused(f"{file} names no unit: give --unit")
+    return messages
+
+
+def _known(**values: str | None) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _misused(text: str) -> NoReturn:
+    typer.echo(f"mes: {text}", err=True)
+    raise typer.Exit(2)

@@ -1,0 +1,125 @@
+"""Testers' files as messages: an OpenHTF record, a cable tester's report, a program's OCP Test & Validation output.
+
+The same file for the same unit gives the same messages, by id too: pushed twice, it is on the record once.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+from stations.ocptv_agent import About, Lines, read_placed
+
+Form: TypeAlias = Literal["openhtf", "cable-report", "ocptv"]
+FILE_MAX_BYTES: Final = 1024 * 1024 * 1024
+TYPES: Final[dict[Form, str]] = {
+    "openhtf": "com.google.openhtf.record",
+    "cable-report": "mes.cable.report",
+    "ocptv": "org.opencompute.ocptv",
+}
+
+
+class UnknownFileError(ValueError):
+    """A file is none that we know, or can't be read. Says what is known."""
+
+
+class FromFile(NamedTuple):
+    """One message out of a file."""
+
+    id: str
+    type: str
+    data: dict[str, Any]
+    at: datetime
+
+
+def read_file(path: Path, about: dict[str, str], form: Form | None = None) -> list[FromFile]:
+    """The messages of a file. `about` are `unit, step, run, operator …` as far as they are known; the time is the
+    file's. Raises `UnknownFileError`.
+    """
+    try:
+        if path.stat().st_size > FILE_MAX_BYTES:
+            raise UnknownFileError(f"{path} is larger than {FILE_MAX_BYTES} bytes.")
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except OSError as error:
+        raise UnknownFileError(f"{path} can't be read: {error.strerror}.") from error
+    form = form or recognise(text)
+    if form is None:
+        raise UnknownFileError(
+            f"{path} is no OpenHTF record (JSON), no OCP Test & Validation output and no cable tester's report (CSV)."
+        )
+    name = hashlib.sha256(repr((sorted(about.items()), form, at.timestamp(), text)).encode()).hexdigest()
+    told = list(_told(form, path, text, about, name))
+    return [FromFile(f"file-{name[:40]}-{number}", TYPES[form], data, at) for number, data in enumerate(told)]
+
+
+def recognise(text: str) -> Form | None:
+    """What a file is, by what is in it."""
+    if any(read_placed(line) for line in text.splitlines()[:1000] if "{" in line):
+        return "ocptv"
+    if text.lstrip().startswith("{"):
+        return "openhtf"
+    return "cable-report" if "Test Results" in text and "," in text else None
+
+
+def _told(form: Form, path: Path, text: str, about: dict[str, str], name: str) -> Iterator[dict[str, Any]]:
+    if form == "cable-report":
+        yield about | {"text": text}
+    elif form == "openhtf":
+        yield _record(path, text) | about
+    else:
+        yield from _lines(text, {"run": f"file-{name[:16]}"} | about)
+
+
+def _record(path: Path, text: str) -> dict[str, Any]:
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UnknownFileError(f"{path} is no JSON: {error}.") from error
+    if not isinstance(record, dict):
+        raise UnknownFileError(f"{path} is JSON, and no record.")
+    return record
+
+
+class _Collected:
+    """Takes the messages of a file as an agent would send them."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+
+    def forward(self, type_: str, data: dict[str, Any]) -> str:
+        self.told.append(data)
+        return type_
+
+
+def _lines(text: str, about: dict[str, str]) -> list[dict[str, Any]]:
+    collected = _Collected()
+    lines = Lines(collected, About(**{"unit": "", "step": ""} | about), every_s=float("inf"))
+    for line in text.splitlines():
+        lines.add(line)
+    lines.send()
+    return collected.told
+
+
+def without_attachments(record: dict[str, Any]) -> dict[str, Any]:
+    """An OpenHTF record without the bytes of its attachments: their names, types and digests stay."""
+    return {name: _lighter(value) if name == "phases" else value for name, value in record.items()}
+
+
+def _lighter(phases: Any) -> Any:
+    if not isinstance(phases, list):
+        return phases
+    return [
+        one | {"attachments": {name: _bare(value) for name, value in one["attachments"].items()}}
+        if isinstance(one, dict) and isinstance(one.get("attachments"), dict)
+        else one
+        for one in phases
+    ]
+
+
+def _bare(attachment: Any) -> Any:
+    if not isinstance(attachment, dict):
+        return attachment
+    return {name: value for name, value in attachment.items() if name != "data"}

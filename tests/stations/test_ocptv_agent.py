@@ -1,0 +1,179 @@
+"""A program's ocptv output, forwarded while it runs: the public `ocptv` package is the foreign producer."""
+
+import asyncio
+import functools
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mes.embedded.broker import Broker
+from mes.queries.runs import RunView, newest_runs, run_view
+from stations import ocptv_agent
+from stations.ocptv_agent import About, Lines
+from stations.spool import SpoolFullError
+from stations.wording import TooLargeError
+from tests.stage import Stage
+
+ABOUT = About("T1", "test", "r1", operator="m.rossi")
+SCHEMA = '{"schemaVersion": {"major": 2, "minor": 0}, "sequenceNumber": 0}'
+
+
+def line(number: int, pad: str = "") -> str:
+    return json.dumps({"sequenceNumber": number, "log": pad})
+
+
+class Heard:
+    """Takes what an agent forwards; refuses as its test wants."""
+
+    def __init__(self, refuse: Callable[[dict[str, Any]], Exception | None] = lambda data: None) -> None:
+        self.told: list[dict[str, Any]] = []
+        self.refuse = refuse
+
+    def forward(self, type_: str, data: dict[str, Any]) -> str:
+        if error := self.refuse(data):
+            raise error
+        self.told.append(data)
+        return f"m{len(self.told)}"
+
+    @property
+    def lines(self) -> list[list[str]]:
+        return [one["lines"] for one in self.told]
+
+
+def test_lines_are_sent_in_portions_and_talk_is_not() -> None:
+    heard = Heard()
+    lines = Lines(heard, ABOUT)
+    for text in ("booting…", SCHEMA, "", f"[log] {line(1)}\n"):
+        lines.add(text)
+    lines.send()
+    lines.send()
+    assert heard.lines == [[SCHEMA, f"[log] {line(1)}"]]
+    assert {name: value for name, value in heard.told[0].items() if name != "lines"} == {
+        "unit": "T1",
+        "step": "test",
+        "run": "r1",
+        "purpose": "production",
+        "operator": "m.rossi",
+    }
+    for number in range(2, 1300):
+        lines.add(line(number))
+    lines.send()
+    assert [len(some) for some in heard.lines[1:]] == [500, 500, 298]
+    for number in range(3):
+        lines.add(line(number, "x" * 200_000))
+    assert len(heard.told) == 5  # many bytes are sent at once, too
+
+
+def test_broken_lines_go_with_a_whole_one() -> None:
+    heard = Heard()
+    lines = Lines(heard, ABOUT)
+    lines.add('{"broken before any')
+    lines.send()
+    assert heard.told == []
+    lines.add(SCHEMA)
+    lines.send()
+    lines.add('{"cut off')
+    lines.send()
+    assert heard.lines == [[SCHEMA], [SCHEMA, '{"cut off']]
+
+
+def test_a_programs_second_run_has_a_name_of_its_own() -> None:
+    heard = Heard()
+    lines = Lines(heard, ABOUT)
+    for text in (SCHEMA, line(1), SCHEMA, line(1)):
+        lines.add(text)
+    lines.send()
+    assert [(one["run"], len(one["lines"])) for one in heard.told] == [("r1", 2), ("r1.2", 2)]
+
+
+def test_what_is_too_large_is_halved_and_a_line_that_is_too_large_alone_is_left_out() -> None:
+    heard = Heard(lambda data: TooLargeError("too large") if sum(map(len, data["lines"])) > 100 else None)
+    lines = Lines(heard, ABOUT)
+    texts = [line(0), line(1), line(2, "x" * 200), line(3), line(4)]
+    for text in texts:
+        lines.add(text)
+    lines.send()
+    assert [text for some in heard.lines for text in some] == [text for text in texts if len(text) < 100]
+
+
+def test_a_full_spool_makes_the_program_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocptv_agent, "FULL_RETRY_S", 0.01)
+    tries = iter(range(4))
+    heard = Heard(lambda data: SpoolFullError("full") if next(tries) < 3 else None)
+    lines = Lines(heard, ABOUT)
+    lines.add(SCHEMA)
+    lines.send()
+    assert heard.lines == [[SCHEMA]]
+
+
+def mes(broker: Broker, spools: Path, command: str, *arguments: str) -> list[str]:
+    """A `mes station` command."""
+    step = ["--step", "test"] if arguments else []
+    speaking = ["--station", "ft-1", *step, "--url", broker.url, "--spools", str(spools)]
+    return [sys.executable, "-m", "mes", "station", command, *speaking, *arguments]
+
+
+async def runs(stage: Stage) -> list[RunView]:
+    """The runs of T1's test, with what is known of their values so far."""
+    async with stage.database.reading() as connection:
+        (unit,) = (await connection.exec_driver_sql("SELECT id::text FROM unit WHERE serial = 'T1'")).one()
+        found = [one for one in await newest_runs(connection, unit, 100) if one.step == "test"]
+        return [await run_view(connection, one.id) for one in found]
+
+
+async def until(true: Callable[[], Awaitable[Any]]) -> Any:
+    async with asyncio.timeout(60):
+        while not (found := await true()):  # noqa: ASYNC110 - it is another process that changes it
+            await asyncio.sleep(0.1)
+        return found
+
+
+async def test_a_diagnostic_is_on_the_record_while_it_runs_and_as_it_printed(
+    floor: Stage, broker: Broker, tmp_path: Path
+) -> None:
+    program = [sys.executable, "-u", "-m", "tests.stations.foreign_diagnostic", "30", "0.1", "7"]
+    named = ["--unit", "T1", "--run", "soak-1", "--operator", "m.rossi"]
+    following = mes(broker, tmp_path, "follow", *named, "--", *program)
+    agent = await asyncio.create_subprocess_exec(*following, stdout=asyncio.subprocess.PIPE)
+    (seen,) = await until(functools.partial(runs, floor))
+    assert (agent.returncode, seen.verdict, seen.run) == (None, None, "soak-1")
+    output, _ = await agent.communicate()
+    assert agent.returncode == 7  # the program's
+    printed = [json.loads(text) for text in output.decode().splitlines() if text.startswith("{")]
+    assert b"banner" in output
+    assert len(printed) == 39
+    (run,) = await runs(floor)
+    assert (run.claim, run.verdict, run.operator is not None) == ("pass", "pass", True)
+    assert (run.program, run.program_version) == ("gpu-soak", "1.2")
+    assert ("power", 150.0, "W", "pass") in [(one.name, one.value, one.unit, one.verdict) for one in run.measurements]
+    elements = [one["testStepArtifact"]["measurementSeriesElement"] for one in printed if "SeriesElement" in str(one)]
+    assert [one.value for one in run.measurements if one.name == "gpu_temp"] == [[one["value"] for one in elements]]
+    assert run.recording is not None
+    assert (run.recording.lines, run.recording.gaps) == (len(printed), [])
+
+
+async def test_the_broker_may_go_away_while_a_diagnostic_runs(floor: Stage, broker: Broker, tmp_path: Path) -> None:
+    """Lines read from stdin are kept, and sent by the next call."""
+    made = [sys.executable, "-m", "tests.stations.foreign_diagnostic", "20", "0"]
+    whole = (await (await asyncio.create_subprocess_exec(*made, stdout=-1)).communicate())[0]
+    following = mes(broker, tmp_path, "follow", "--unit", "T1", "--run", "soak-2", "--wait", "0.1")
+    agent = await asyncio.create_subprocess_exec(*following, stdin=-1, stdout=-1, stderr=-1)
+    assert agent.stdin is not None
+    begun, rest = whole[: len(whole) // 2], whole[len(whole) // 2 :]
+    agent.stdin.write(begun)
+    await until(functools.partial(runs, floor))
+    await broker.stop()
+    output, told = await agent.communicate(rest)
+    assert agent.returncode == 0, told
+    assert output == whole
+    assert b"the next call sends them" in told
+    await broker.start()
+    left = await asyncio.create_subprocess_exec(*mes(broker, tmp_path, "push"), stdout=-1)
+    assert b"applied" in (await left.communicate())[0]
+    assert left.returncode == 0
+    (run,) = await runs(floor)
+    assert (run.verdict, run.recording.lines) == ("pass", 29)  # type: ignore[union-attr]
