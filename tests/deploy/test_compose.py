@@ -45,7 +45,7 @@ def test_only_rest_and_the_stations_door_are_published_and_only_here() -> None:
     assert FILE["networks"]["inside"]["internal"] is True
 
 
-def test_every_service_is_watched_comes_back_and_leaves_bounded_logs() -> None:
+def test_what_runs_is_watched_comes_back_and_leaves_bounded_logs() -> None:
     once = {"migrate", "accounts", "setup"}
     for name, one in SERVICES.items():
         assert one["logging"]["options"].keys() == {"max-size", "max-file"}, name
