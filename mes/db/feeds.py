@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,6 +13,13 @@ START: Final = -1
 """The position of a feed that has seen nothing."""
 PROBLEM_MAX: Final = 1000
 """Most characters that are kept of what keeps a feed."""
+
+_LOCK = text("SELECT pg_try_advisory_lock(hashtext('mes.feed'), hashtext(:name))")
+
+
+async def lock(connection: AsyncConnection, name: str) -> bool:
+    """Whether this connection is the one that serves a feed, from now until it ends."""
+    return bool((await connection.execute(_LOCK, {"name": name})).scalar_one())
 
 
 async def position_of(connection: AsyncConnection, name: str) -> int:

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -32,8 +31,6 @@ PAUSE_MAX_S: Final = 60.0
 
 Deliver: TypeAlias = Callable[[Sequence[PositionedEntry]], Awaitable[None]]
 """Passes a slice on, and returns when it has arrived. Raises `NotDelivered` where it should be tried again."""
-
-_ALONE = text("SELECT pg_try_advisory_lock(hashtext('mes.feed'), hashtext(:name))")
 
 
 class NotDelivered(Exception):  # noqa: N818 - the other side's state, not an error of ours
@@ -74,7 +71,7 @@ async def _follow_connected(database: Database, name: str, deliver: Deliver, sli
 
 async def _is_alone(connection: AsyncConnection, name: str) -> bool:
     async with connection.begin():
-        return bool((await connection.execute(_ALONE, {"name": name})).scalar_one())
+        return await feeds.lock(connection, name)
 
 
 async def _catch_up(connection: AsyncConnection, name: str, deliver: Deliver, slice_max: int) -> None:
