@@ -1,7 +1,7 @@
 """One transaction's worth of messages on their way into the record: gate, names, fold, journal, fates."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from mes.db.lots import receive_lots
 from mes.db.runs import operator_numbers, store_runs
 from mes.db.samples import store_chunks
 from mes.db.stations import Heard, note_heard, note_status
+from mes.domain import live_limits
 from mes.domain.facts import PartInstalled, UnitIdentified
 from mes.domain.refusals import Reason, reason
 from mes.formats.messages import FOREIGN, TYPES, Arrived, Fate, Message, Unreadable
@@ -240,7 +241,7 @@ class Batch:
         for one in made:
             if one.entry:
                 for key in folding.keys_of(one.entry):
-                    one.deviations.extend(folded.deviations.get(key, ()))
+                    one.deviations.extend(_with_unit(one, folded.deviations.get(key, ())))
                 one.deviations.extend(_not_received(one, folding))
         await self._store(made)
         await self.recorder.record(made, folding, folded)
@@ -278,6 +279,14 @@ def _once(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
 def _conflict(message: Message, before: Seen) -> Reason:
     text = f"Message {before.id} of {before.source} reported the same event with other content."
     return reason("conflicting_report", text, source=before.source, id=before.id)
+
+
+def _with_unit(made: Translation, reasons: Iterable[Reason]) -> Iterator[Reason]:
+    """Reasons that make the station stop a run name the unit as the station does: the fold knows its internal id."""
+    for one in reasons:
+        if one.code == live_limits.CODE:
+            one = one._replace(facts={**one.facts, "unit": made.subjects[0].name})
+        yield one
 
 
 def _not_received(made: Translation, folding: Folding) -> list[Reason]:

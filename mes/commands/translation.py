@@ -18,9 +18,11 @@ from mes.db.units import NamedUnit
 from mes.domain import facts
 from mes.domain.facts import Entry
 from mes.domain.refusals import Reason, reason
+from mes.domain.watch import Excursion, excursions
 from mes.formats import messages as wire
 from mes.formats.messages import Message
 from mes.formats.messages.samples import digest as samples_digest
+from mes.formats.messages.samples import sample_times
 
 SKEW_MAX_S = 5.0
 """A station whose event lies further ahead of us than this is told so."""
@@ -202,7 +204,7 @@ class Translator:
     def _samples(self, message: Message, data: wire.SamplesTaken, at: datetime) -> Translation:
         station = self.names.station(message)
         unit = self.names.unit(data.unit, data.step)
-        what = facts.SamplesTaken(unit.id, data.step, station, data.run)
+        what = facts.SamplesTaken(unit.id, data.step, station, data.run, self._excursions(unit, data))
         made = Translation(message, self._entry(message, at, what), (_subject(unit),))
         made.chunks = [
             Chunk(
@@ -220,6 +222,13 @@ class Translator:
         ]
         made.data["digest"] = samples_digest(data).hex()
         return made
+
+    def _excursions(self, unit: NamedUnit, data: wire.SamplesTaken) -> tuple[Excursion, ...] | None:
+        product = self.names.products.get(unit.product_id or "")
+        watched = product.criteria.watched if product else None
+        if watched is None:
+            return None
+        return tuple(excursions(data.channels, watched, data.start, sample_times(data))) or None
 
     def _assembly(self, message: Message, data: wire.PartInstalled | wire.PartRemoved, at: datetime) -> Translation:
         self.names.station(message)

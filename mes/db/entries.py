@@ -15,6 +15,7 @@ from mes.db.journal import moment
 from mes.db.session import driver
 from mes.domain import facts
 from mes.domain.facts import Entry, Station, What
+from mes.domain.watch import Excursion
 
 TYPES: dict[type, str] = {
     facts.PartReceived: "mes.part.received",
@@ -83,6 +84,8 @@ def _value(name: str, value: Any) -> Any:
         return Decimal(value)
     if name == "station":
         return Station(value["name"], value["kind"])
+    if name == "excursions":
+        return tuple(Excursion(*one) for one in value)
     if name == "identifiers":
         return tuple((kind, text) for kind, text in value)
     return value

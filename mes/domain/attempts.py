@@ -7,6 +7,7 @@ blocking was noted at its start or end. ERROR and the rest are the station's: th
 from datetime import datetime
 from typing import NamedTuple
 
+from mes.domain import live_limits
 from mes.domain.facts import (
     FAIL,
     INTERRUPTED,
@@ -20,8 +21,8 @@ from mes.domain.facts import (
     StepStarted,
 )
 from mes.domain.gates import BLOCKING, not_asked, open_before, reasons_against, reasons_against_counting, unfilled
-from mes.domain.nonconformance import FAILED_STEP, PASSED_ON_RETEST, Nonconformance, id_from
-from mes.domain.progress import FAILED, PASSED, Attempt, OpenAttempt
+from mes.domain.nonconformance import PASSED_ON_RETEST
+from mes.domain.progress import PASSED, Attempt, OpenAttempt
 from mes.domain.refusals import Reason, reason
 from mes.domain.turn import Turn
 
@@ -41,6 +42,8 @@ def started(turn: Turn, what: StepStarted) -> None:
     """Open an attempt, unless the fact only names one that is known."""
     if what.run and _is_known(turn, what.station.name, what.run):
         return
+    if not what.run:
+        live_limits.ended(turn, what.station.name, what.step, None)
     opened = _open(turn, what, turn.key.at)
     turn.attempts.append(_as_recorded(opened))
     turn.settle()
@@ -179,14 +182,17 @@ def _end(turn: Turn, what: StepCompleted | RunReported, attempt: OpenAttempt | N
     attempt.run = attempt.run or what.run
     attempt.has_operator = attempt.has_operator or bool(what.operator)
     turn.progress.open.remove(attempt)
+    broken = live_limits.ended(turn, attempt.station, attempt.step, what.run)
+    if broken:
+        end = end._replace(outcome=FAIL)
     if what.run:
         turn.progress.ended_runs[name] = end.outcome
-    added = _noted_at_end(turn, attempt, end)
+    added = [broken] if broken else _noted_at_end(turn, attempt, end)
     if earlier:
         added.append(reason("conflicting_report", run=what.run, before=earlier, now=end.outcome))
     turn.deviations.extend(added)
     attempt.deviations = tuple(dict.fromkeys((*attempt.deviations, *(one.code for one in added))))
-    counted = _moves(turn, attempt, end.outcome)
+    counted = bool(broken) or _moves(turn, attempt, end.outcome)
     turn.attempts.append(
         _as_recorded(attempt)._replace(
             run_id=end.run_id,
@@ -225,19 +231,12 @@ def _moves(turn: Turn, attempt: OpenAttempt, outcome: str) -> bool:
     if attempt.step not in turn.route.steps or turn.progress.is_closed:
         return False
     if outcome == FAIL:
-        _fail(turn, attempt.step)
+        turn.fail(attempt.step)
         return True
     if outcome == PASS and not BLOCKING.intersection(attempt.deviations):
         _pass(turn, attempt.step)
         return True
     return False
-
-
-def _fail(turn: Turn, name: str) -> None:
-    step = turn.progress.steps[name]
-    step.result = FAILED
-    step.failed += 1
-    turn.open_nonconformance(Nonconformance(id_from(turn.key), FAILED_STEP, name, turn.key))
 
 
 def _pass(turn: Turn, name: str) -> None:

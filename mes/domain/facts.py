@@ -10,6 +10,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, TypeAlias
 
+from mes.domain.watch import Excursion
+
 UnitId: TypeAlias = str
 LotId: TypeAlias = str
 
@@ -143,12 +145,16 @@ class RunInterrupted(NamedTuple):
 
 
 class SamplesTaken(NamedTuple):
-    """Telemetry of a step in progress was stored; it changes nothing but proves that the step ran."""
+    """Telemetry of a step in progress was stored. It moves the unit only if a watched limit was broken too long.
+
+    `excursions` are those beyond watched limits (`watch.Excursion`).
+    """
 
     unit: UnitId
     step: str
     station: Station
     run: str | None = None
+    excursions: tuple[Excursion, ...] | None = None
 
 
 class UnitPacked(NamedTuple):

@@ -68,7 +68,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Characteristic:
-    """A measured property and what it must be: within inclusive limits in `unit`, or equal to a value."""
+    """A measured property and what it must be: within inclusive limits in `unit`, or equal to a value.
+
+    With `beyond_s` telemetry of that name is watched, too: it may lie beyond the limits for less than so many seconds.
+    """
 
     name: str
     unit: str | None = None
@@ -76,6 +79,7 @@ class Characteristic:
     high: float | None = None
     equals: str | float | bool | None = None
     position: str | None = None
+    beyond_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

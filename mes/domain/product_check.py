@@ -251,8 +251,17 @@ def _characteristic(place: str, one: Characteristic) -> Iterator[Problem]:
             yield Problem(f"{place}.{field}", f"is {limit}; use a finite number, or leave it out for no limit")
     if one.low is not None and one.high is not None and one.low > one.high:
         yield Problem(f"{place}.low", f"{one.low:g} is above high, {one.high:g}; exchange them")
+    if one.beyond_s is not None:
+        yield from _watched(place, one, one.beyond_s)
     if one.equals is not None and (one.low is not None or one.high is not None):
         yield Problem(f"{place}.equals", "excludes low and high; use limits or a value to equal, not both")
+
+
+def _watched(place: str, one: Characteristic, beyond_s: float) -> Iterator[Problem]:
+    if not 0 <= beyond_s < math.inf:
+        yield Problem(f"{place}.beyond_s", f"is {beyond_s:g}; use 0 or more seconds, or leave it out to watch nothing")
+    if one.low is None and one.high is None:
+        yield Problem(f"{place}.beyond_s", "needs limits to watch; give low or high")
 
 
 def _netlist(netlist: Sequence[Connection]) -> Iterator[Problem]:

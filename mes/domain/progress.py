@@ -116,6 +116,7 @@ class Progress:
     `positions` says what is in the positions of its definition, `unfit` which of them hold something that is not
     approved or not enough; `ended_runs` the outcome of each attempt that had a run name, by station/run; `grants`
     until when a step may start, by step/station; `nonconformances` those not settled, with their step ("" if none).
+    `beyond` and `broken` are what telemetry of runs shows: see `live_limits`.
     """
 
     state: State
@@ -127,6 +128,8 @@ class Progress:
     unfit: set[str] = field(default_factory=set)
     nonconformances: dict[str, str] = field(default_factory=dict)
     grants: dict[str, str] = field(default_factory=dict)
+    beyond: dict[str, str] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
     received_at: datetime | None = None
     packed_at: datetime | None = None
     packed_into: str | None = None
@@ -203,6 +206,8 @@ class Progress:
             unfit=set(get("unfit", ())),
             nonconformances=dict(get("nonconformances", _NOTHING)),
             grants=dict(get("grants", _NOTHING)),
+            beyond=dict(get("beyond", _NOTHING)),
+            broken=dict(get("broken", _NOTHING)),
             received_at=_time(get("received_at")),
             packed_at=_time(get("packed_at")),
             packed_into=get("packed_into"),
@@ -213,7 +218,7 @@ class Progress:
 
 _NOTHING: Mapping[str, Any] = {}
 _STATES = {state.value: state for state in State}
-_TEXT_MAPS = ("ended_runs", "positions", "nonconformances", "grants")
+_TEXT_MAPS = ("ended_runs", "positions", "nonconformances", "grants", "beyond", "broken")
 _TIMES = ("received_at", "packed_at", "shipped_at", "scrapped_at")
 
 

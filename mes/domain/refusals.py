@@ -68,6 +68,7 @@ SENTENCES: Mapping[str, str] = {
     "claim_kept": "The station did not finish the test; its values are kept, not judged.",
     "claim_failed": "The station says that the product failed.",
     "measurement_claimed_failed": "The station says that a measurement failed.",
+    "limit_broken_live": "Telemetry lay beyond its limits for longer than it may: the run has failed.",
     "limit_broken": "A measurement is outside its limits.",
     "connection_differs": "A connection differs from the netlist.",
     "connection_not_tested": "A connection of the netlist was not tested.",

@@ -22,6 +22,7 @@ from mes.domain.limits import UNSET, Finding, Reported, broken, called, judge_me
 from mes.domain.measured import Measured
 from mes.domain.product import NETLIST, Characteristic, Definition, Step
 from mes.domain.refusals import Reason, reason
+from mes.domain.watch import watched
 
 CLAIMS = (PASS, FAIL, ERROR, ABORTED, SKIPPED)
 NOT_JUDGED = frozenset((ERROR, ABORTED, SKIPPED, INTERRUPTED))
@@ -72,7 +73,7 @@ class Criteria:
     (None) nothing is known of the product and the station's claim decides.
     """
 
-    __slots__ = ("_required", "_sheets", "by_name", "definition", "netlist")
+    __slots__ = ("_required", "_sheets", "by_name", "definition", "netlist", "watched")
 
     def __init__(self, definition: Definition | None) -> None:
         self.definition = definition
@@ -80,6 +81,8 @@ class Criteria:
         for characteristic in definition.characteristics if definition else ():
             self.by_name.setdefault(characteristic.name, {})[characteristic.position] = characteristic
         self.netlist = Netlist(definition.netlist) if definition and definition.netlist else None
+        telemetry = [one for one in definition.characteristics if one.beyond_s is not None] if definition else []
+        self.watched = watched(telemetry) if telemetry else None
         steps = definition.route if definition else ()
         self._required = {step.step: tuple(self._requirements(step)) for step in steps}
         self._sheets: dict[tuple[str, Shape], LimitSheet | None] = {}

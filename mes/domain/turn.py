@@ -6,8 +6,8 @@ from datetime import datetime
 from mes.domain.facts import Key
 from mes.domain.gates import has_failed, is_complete, reasons_against_leaving
 from mes.domain.hold import Hold
-from mes.domain.nonconformance import Nonconformance, Settlement
-from mes.domain.progress import Attempt, Progress, State
+from mes.domain.nonconformance import FAILED_STEP, Nonconformance, Settlement, id_from
+from mes.domain.progress import FAILED, Attempt, Progress, State
 from mes.domain.refusals import Reason
 from mes.domain.route import Route
 
@@ -56,6 +56,13 @@ class Turn:
 
     def against_leaving(self) -> tuple[Reason, ...]:
         return reasons_against_leaving(self.progress, self.route.definition, self.key.at, self.holds)
+
+    def fail(self, name: str) -> None:
+        """A step failed: the unit is nonconforming until that is settled."""
+        step = self.progress.step(name)
+        step.result = FAILED
+        step.failed += 1
+        self.open_nonconformance(Nonconformance(id_from(self.key), FAILED_STEP, name, self.key))
 
     def open_nonconformance(self, nonconformance: Nonconformance) -> None:
         self.progress.nonconformances[nonconformance.id] = nonconformance.step or ""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from mes.domain import attempts
+from mes.domain import attempts, live_limits
 from mes.domain.as_built import PositionChanged
 from mes.domain.facts import (
     Disposed,
@@ -20,6 +20,7 @@ from mes.domain.facts import (
     PartReceived,
     RunInterrupted,
     RunReported,
+    SamplesTaken,
     ShipmentDecided,
     StepAnswered,
     StepCompleted,
@@ -103,7 +104,7 @@ def subject_of(what: Any) -> UnitId | None:
 def is_late(progress: Progress, event: Event) -> bool:
     """Whether the unit has to be folded again because something newer was folded before.
 
-    Labels and telemetry move nothing: they are never late.
+    Labels, and telemetry within its limits, move nothing: they are never late.
     """
     return progress.last_key is not None and event.key < progress.last_key and _matters(event)
 
@@ -170,7 +171,9 @@ def note(
 
 
 def _matters(event: Event) -> bool:
-    return isinstance(event, PositionChanged) or type(event.what) in _RULES
+    if isinstance(event, PositionChanged):
+        return True
+    return type(event.what) in _RULES and not (type(event.what) is SamplesTaken and not event.what.excursions)
 
 
 def _position_changed(turn: Turn, event: PositionChanged) -> None:
@@ -290,6 +293,7 @@ _RULES: Mapping[type, Callable[[Turn, Any], None]] = {
     StepCompleted: attempts.completed,
     RunReported: attempts.reported,
     RunInterrupted: attempts.interrupted,
+    SamplesTaken: live_limits.sampled,
     Disposed: _disposed,
     UnitPacked: _packed,
     UnitShipped: _shipped,

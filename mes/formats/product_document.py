@@ -117,7 +117,15 @@ def to_document(definition: Definition) -> dict[str, Any]:
         bom=[_bom_line_document(line) for line in definition.bom],
         route=[_step_document(step) for step in definition.route],
         characteristics=[
-            _given(name=one.name, unit=one.unit, low=one.low, high=one.high, equals=one.equals, position=one.position)
+            _given(
+                name=one.name,
+                unit=one.unit,
+                low=one.low,
+                high=one.high,
+                equals=one.equals,
+                position=one.position,
+                beyond_s=one.beyond_s,
+            )
             for one in definition.characteristics
         ],
         netlist=[_connection_document(wire) for wire in definition.netlist],

@@ -113,8 +113,9 @@ def _characteristic(fields: Fields) -> Characteristic:
         high=fields.number("high"),
         equals=_equals(fields),
         position=fields.text("position"),
+        beyond_s=fields.number("beyond_s"),
     )
-    fields.done("name, unit, low, high, equals, position")
+    fields.done("name, unit, low, high, equals, position, beyond_s")
     return characteristic
 
 

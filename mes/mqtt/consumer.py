@@ -7,8 +7,9 @@ the batch is acknowledged: the connection is dropped and the broker delivers all
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from time import perf_counter
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
@@ -16,6 +17,7 @@ from mes.formats.messages import MESSAGE_MAX_BYTES, Arrived, decode
 from mes.mqtt import topics
 from mes.mqtt.bridge import Bridge, Delivery
 from mes.mqtt.receipts import Settled, write_receipts
+from mes.mqtt.stops import write_stops
 
 log = logging.getLogger(__name__)
 
@@ -158,11 +160,11 @@ async def retry_pending(bridge: Bridge, retry: Retry, *, source: str, every_s: f
             log.exception("pending messages were not tried again; they will be")
 
 
-def publish_settled(bridge: Bridge, settled: Iterable[Settled], *, source: str, at: datetime) -> None:
-    """Sends receipts: also the second one of messages that were pending and are settled now."""
-    for receipt in write_receipts(settled, source, at):
+def publish_settled(bridge: Bridge, settled: Sequence[Settled], *, source: str, at: datetime) -> None:
+    """Stops runs that have failed, and sends receipts, also the second ones of messages that were pending."""
+    for receipt in chain(write_stops(settled, source, at), write_receipts(settled, source, at)):
         if not bridge.publish(receipt.topic, receipt.payload):
-            log.warning("too many messages wait for the broker; a receipt on %s is left out", receipt.topic)
+            log.warning("too many messages wait for the broker; one on %s is left out", receipt.topic)
 
 
 def read(batch: Sequence[Delivery], message_max_bytes: int = MESSAGE_MAX_BYTES) -> list[Arrived]:

@@ -44,6 +44,7 @@ from mes.domain.nonconformance import RULINGS, id_from
 from mes.domain.progress import MOVES, State
 from mes.domain.route import route_of
 from mes.domain.unit import apply, new_progress, subject_of
+from mes.domain.watch import Excursion
 from tests.domain.floor_stories import (
     BENCH,
     BOARD,
@@ -122,6 +123,15 @@ def runs_reported(draw: st.DrawFn) -> RunReported:
     )
 
 
+@st.composite
+def excursions(draw: st.DrawFn) -> Excursion:
+    """A channel that is too hot for some minutes, more or less than it may."""
+    first = draw(st.integers(0, 9))
+    last = first + draw(st.integers(0, 3))
+    allowed_s, joined_s = draw(st.sampled_from([0.0, 60.0, 180.0])), draw(st.sampled_from([30.0, 60.0]))
+    return Excursion("temperature", at(first).isoformat(), at(last).isoformat(), allowed_s, joined_s, 99.0, None, 85.0)
+
+
 def installs_and_removals() -> st.SearchStrategy[Any]:
     serial = st.tuples(st.sampled_from([PartInstalled, PartRemoved]), TREE, UNITS, PARTS).map(
         lambda drawn: drawn[0](*drawn[1], child=drawn[2], lot=None, part=drawn[3])
@@ -138,7 +148,7 @@ def unit_events() -> st.SearchStrategy[Any]:
         st.builds(StepStarted, UNITS, STEPS, STATIONS, RUNS),
         st.builds(StepCompleted, UNITS, STEPS, STATIONS, st.sampled_from([PASS, FAIL, ABORTED]), RUNS, OPERATORS),
         runs_reported(),
-        st.builds(SamplesTaken, UNITS, STEPS, STATIONS),
+        st.builds(SamplesTaken, UNITS, STEPS, STATIONS, RUNS, st.none() | excursions().map(lambda one: (one,))),
         st.builds(StepAnswered, UNITS, STEPS, STATIONS, st.booleans(), st.integers(3, 9).map(at)),
         st.builds(UnitPacked, UNITS),
         st.builds(UnitShipped, UNITS),

@@ -77,6 +77,8 @@ def test_a_good_definition_passes_without_a_word():
         ({"characteristics": (Characteristic("a", low=float("nan")),)}, "characteristics[0].low", "finite"),
         ({"characteristics": (Characteristic("a", low=1, equals=2.0),)}, "characteristics[0].equals", "not both"),
         ({"characteristics": (Characteristic("a", position="A//B"),)}, "characteristics[0].position", "is empty"),
+        ({"characteristics": (Characteristic("a", low=1, beyond_s=-1),)}, "characteristics[0].beyond_s", "0 or more"),
+        ({"characteristics": (Characteristic("a", beyond_s=5),)}, "characteristics[0].beyond_s", "needs limits"),
         ({"netlist": (Connection("A", "A"),)}, "netlist[0].to", "wired to itself"),
         (
             {"netlist": (Connection("A", "B"), Connection("B", "A"))},

@@ -199,7 +199,10 @@ def definitions(draw: st.DrawFn) -> Definition:
         "cabling",
         bom=(BomLine(tuple(positions), child, (alternate,), draw(quantities), draw(st.none() | st.just(steps[0]))),),
         route=route,
-        characteristics=(Characteristic("c", "V", equals=equals), Characteristic("d", low=draw(numbers))),
+        characteristics=(
+            Characteristic("c", "V", equals=equals),
+            Characteristic("d", low=draw(numbers), beyond_s=draw(st.none() | st.floats(0, 1e6))),
+        ),
         netlist=(Connection("A", "B", draw(st.none() | st.floats(1e-9, 1e9)), draw(st.none() | names)),),
     )
 

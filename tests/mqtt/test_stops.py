@@ -1,0 +1,120 @@
+"""A limit broken while a run is on: the unit fails at once, and the station hears that it should stop."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from mes.commands.ingest import Settled, settle
+from mes.db.session import Database
+from mes.embedded.broker import Broker
+from mes.formats.messages import Arrived, RunStop, SamplesTaken, UnitRef
+from mes.mqtt import consumer, topics
+from mes.mqtt.bridge import Bridge
+from stations.client import Station
+from tests.mqtt.floor import V311
+from tests.stage import GPU, TRAY, Stage, time
+from tests.stored_floor import assert_folded_from_journal
+
+TEMPERATURE = {"name": "temperature", "unit": "Cel", "high": 85, "beyond_s": 20}
+WATCHED = TRAY | {"characteristics": [*TRAY["characteristics"], TEMPERATURE]}
+HOT, COOL = [90.0] * 6, [40.0] * 6
+
+
+async def floor(url: str) -> Stage:
+    stage = Stage(Database(url))
+    await stage.set_up(GPU, WATCHED)
+    await stage.release("T1")
+    await stage.send(stage.build("T1", 0, "G1", "G2"))
+    return stage
+
+
+async def samples(stage: Stage, at: float, values: list[float], period_s: float = 5) -> Settled:
+    """Telemetry of a run on one channel, and what became of it."""
+    told = {"unit": "T1", "step": "test", "run": "r1", "start": time(at), "period_s": period_s}
+    (settled,) = await stage.send(
+        [stage.message("samples", "ft-1", at=at, **told, channels={"GPU1/temperature": values})]
+    )
+    return settled
+
+
+async def state(stage: Stage) -> str:
+    from sqlalchemy import text
+
+    async with stage.database.reading() as connection:
+        return str((await connection.execute(text("SELECT state FROM unit WHERE serial = 'T1'"))).scalar_one())
+
+
+async def test_a_stay_over_two_messages_fails_the_unit_with_the_message_that_completes_it(database_url: str) -> None:
+    stage = await floor(database_url)
+    await stage.send([stage.message("started", "ft-1", at=100, unit="T1", step="test", run="r1")])
+    first = await samples(stage, 110, [40.0, 40.0, 40.0, 90.0, 90.0, 90.0])
+    assert first.reasons == ()
+    assert await state(stage) == "in_process"
+    second = await samples(stage, 140, HOT)
+    (why,) = second.reasons
+    assert (why.code, why.facts["unit"], why.facts["step"], why.facts["run"]) == (
+        "limit_broken_live",
+        "T1",
+        "test",
+        "r1",
+    )
+    assert "GPU1/temperature was beyond 85 for 40 s" in why.text
+    assert await state(stage) == "nonconforming"
+    await stage.send([stage.run("T1", "test", 200, run="r1", outcome="aborted")])
+    await assert_folded_from_journal(stage.database)
+    await stage.database.close()
+
+
+async def test_a_message_that_comes_late_completes_a_stay(database_url: str) -> None:
+    stage = await floor(database_url)
+    await samples(stage, 110, [90.0] * 2, 10)
+    await samples(stage, 140, [90.0] * 2, 10)
+    assert await state(stage) == "in_process"
+    late = await samples(stage, 130, [90.0], 10)
+    assert [one.code for one in late.reasons] == ["limit_broken_live"]
+    assert await state(stage) == "nonconforming"
+    await assert_folded_from_journal(stage.database)
+    await stage.database.close()
+
+
+async def test_a_product_that_watches_nothing_fails_by_no_telemetry(database_url: str) -> None:
+    stage = Stage(Database(database_url))
+    await stage.set_up()
+    await stage.release("T1")
+    assert (await samples(stage, 110, [1e9] * 100)).reasons == ()
+    await stage.database.close()
+
+
+async def test_the_station_is_told_to_stop_the_run(each_broker: Broker, database_url: str, tmp_path: Path) -> None:
+    stage = await floor(database_url)
+    stops: list[RunStop] = []
+
+    async def settle_batch(arrived: Sequence[Arrived], at: datetime) -> Sequence[Settled]:
+        return await settle(stage.database, arrived, at)
+
+    async with Bridge(each_broker.url, "mes-ingest-test-0", topics.ingest_subscriptions(), protocols=V311) as bridge:
+        await bridge.connected()
+        work = asyncio.create_task(consumer.run(bridge, settle_batch, source="mes/test"))
+        try:
+            await asyncio.to_thread(_burn, each_broker.url, tmp_path, stops)
+        finally:
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await work
+    assert stops[0].unit == UnitRef("T1")
+    assert (stops[0].step, stops[0].run) == ("test", "burn-1")
+    assert [one.code for one in stops[0].reasons] == ["limit_broken_live"]
+    await stage.database.close()
+
+
+def _burn(url: str, folder: Path, stops: list[RunStop]) -> None:
+    start = datetime.now(UTC) - timedelta(seconds=60)
+    with Station(url, "ft-1", spool=folder / "spool.db", on_stop=stops.append) as station:
+        station.connected()
+        station.post(SamplesTaken(UnitRef("T1"), "test", start, {"GPU1/temperature": HOT}, run="burn-1", period_s=5))
+        for _ in range(200):
+            if stops:
+                return
+            asyncio.run(asyncio.sleep(0.05))
