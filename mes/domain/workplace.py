@@ -53,7 +53,8 @@ def _why_none(
         if progress.result(name) != PASSED:
             return reasons
     if against:
-        return next(iter(against.values()))
+        others = [why for why in next(iter(against.values())) if why.code != "already_passed"]
+        return reason("already_passed", f"Every step that is done at {station.name} has passed."), *others
     if route.is_bought_as_is:
         return (reason("not_made_here"),)
     text = f"No step of its route is done at a {station.kind}."

@@ -60,6 +60,7 @@ def pages() -> APIRouter:
 
 async def admit(request: Request, operation: str) -> None:
     """Let the request in, with `request.state.login` set if there is one. Raises PageError, or sends to the login."""
+    _check_text(request)
     login = request.state.login = await login_of(request)
     if request.method not in _READING:
         _check_origin(request)
@@ -143,6 +144,12 @@ def to_login(request: Request) -> dict[str, str]:
         back = came_from.path + (f"?{came_from.query}" if came_from.query else "")
     back = local_path(back)
     return {"Location": "/login" if back == "/" else f"/login?{urlencode({'next': back})}"}
+
+
+def _check_text(request: Request) -> None:
+    """No text that a database can't hold."""
+    if "\0" in request.url.path or any("\0" in text for text in request.query_params.values()):
+        raise PageError(422, "That can't be read", "The address holds a character that no name has.")
 
 
 def _check_origin(request: Request) -> None:

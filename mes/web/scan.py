@@ -20,6 +20,7 @@ from mes.queries.pages import LIMIT_MAX
 from mes.web import finishing, scanning
 from mes.web.access import ROLES
 from mes.web.door import caller_of, database_of, now, pages, settings_of
+from mes.web.errors import PageError
 from mes.web.finishing import Wanted
 from mes.web.pages import page
 from mes.web.scanning import BAD, INFO, MENDS, Chosen, Done, Told, Where, work_of
@@ -120,6 +121,8 @@ async def do(
     """Do what was scanned or pressed, and show the bench as it is then."""
     where = await _where(request, station, id, waited_ms)
     asked = Scan(action, scan, unit, of, position, part, step, outcome, bool(confirmed))
+    if any("\0" in text for text in asked if isinstance(text, str)):
+        raise PageError(422, "That can't be read", "What was scanned holds a character that no label has.")
     done = await _done(request, where, asked)
     return await _page(request, where, done)
 

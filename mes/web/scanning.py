@@ -17,7 +17,7 @@ from mes.db.session import Database
 from mes.domain.facts import Station
 from mes.domain.identity import is_name
 from mes.domain.product import Definition
-from mes.domain.refusals import Reason
+from mes.domain.refusals import Reason, Refusal
 from mes.domain.scanning import (
     Found,
     Install,
@@ -101,7 +101,7 @@ def label_of(scanned: str, known: Collection[str], parts: Collection[str]) -> La
     """
     text = scanned.strip()
     fields = read_label(text)
-    if text.startswith(("(", "[")):
+    if text.startswith(("(", "[)>")):
         serials = (fields["serial"],) if "serial" in fields else ()
         return Label(text, serials, fields.get("part"), fields.get("lot"))
     if text not in known:
@@ -280,12 +280,12 @@ async def say(where: Where, data: Struct) -> Settled:
 
 
 def message(where: Where, data: Struct, message_id: str) -> Message:
-    """A message of the station, read from its bytes as every other is."""
+    """A message of the station, read from its bytes as every other is. Refuses what no station could say."""
     source = f"stations/{where.station.name}"
     body = encode_event(_TYPE_OF[type(data)], source, message_id, where.at, data)
     (made,) = decode(where.station.name, None, body)
     if not isinstance(made, Message):
-        raise ValueError(made.reasons[0].text)
+        raise Refusal(*made.reasons)
     return made
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote, urlencode
 
 from fastapi import Request, Response
 
@@ -16,7 +17,7 @@ from mes.queries.search import near_units
 from mes.queries.unit_page import UnitPage, unit_page
 from mes.queries.units import list_units
 from mes.web.door import database_of, now, pages, settings_of
-from mes.web.drawing import TONES, bar, elevation, lasting, sparkline
+from mes.web.drawing import TONES, bar, elevation, lasting, sparkline, troubles
 from mes.web.entries import told
 from mes.web.errors import PageError
 from mes.web.pages import page
@@ -173,8 +174,10 @@ def _why(one: UnitPage) -> list[str]:
     """Why the unit is in its state, in a few sentences."""
     found = [f"On hold: {hold.reason} ({hold.scope.replace('_', ' ')} {hold.key})." for hold in one.impediments.holds]
     for nonconformance in one.impediments.nonconformances:
-        reasons = " ".join(reason["text"] for reason in nonconformance.reasons)
-        found.append(f"{nonconformance.step or 'A decision'} – {nonconformance.state}: {reasons or 'it failed.'}")
+        first = nonconformance.reasons[0]["text"] if nonconformance.reasons else "It failed."
+        found.append(f"{nonconformance.step or 'A decision'} – {nonconformance.state}: {first}")
+    if bad := troubles(one.tree):
+        found.append(f"Nonconforming or scrapped inside it: {bad} {'unit' if bad == 1 else 'units'}.")
     found += [f"A fact is pending: {_texts(pending.reasons)}" for pending in one.impediments.pending[:3]]
     opened = [step.step for step in one.unit.steps if step.status == "open"]
     waiting = [step.step for step in one.unit.steps if step.may_start and step.status != "open"]
@@ -190,7 +193,7 @@ def _texts(reasons: Iterable[dict[str, Any]]) -> str:
 
 
 def _to_unit(serial: str, part: str) -> Response:
-    return Response(status_code=303, headers={"Location": f"/units/{serial}?part={part}"})
+    return Response(status_code=303, headers={"Location": f"/units/{quote(serial)}?{urlencode({'part': part})}"})
 
 
 def _not_found(request: Request, serial: str, refusal: Refusal, near: Sequence[Any]) -> Response:

@@ -5,6 +5,7 @@ import itertools
 import re
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
@@ -36,7 +37,7 @@ class Bench:
         self.page = answer.text
         here = re.search(r'data-here="[^"?]*\??([^"]*)"', answer.text)
         assert here
-        self.unit = dict(pair.split("=") for pair in html.unescape(here[1]).split("&") if pair)
+        self.unit = dict(parse_qsl(html.unescape(here[1])))
         told = re.search(r'<div class="told.*?</div>', answer.text, re.DOTALL)
         return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", told[0])).split()) if told else ""
 
@@ -162,7 +163,7 @@ async def test_a_pass_that_could_not_count_is_not_sent(bench: Bench) -> None:
 async def test_who_may_not_start_is_told_every_reason(bench: Bench) -> None:
     await bench.scan("T-1")
     assert "Nothing to do here now" in bench.page
-    assert "build has already passed" in bench.page
+    assert "Every step that is done at as-1 has passed" in bench.page
     assert "Unknown unit" in await Bench(bench.visitor).scan("T-11111")
     near = Bench(bench.visitor)
     assert "Work on R-1 instead" in await near.scan("r-1")
@@ -178,7 +179,19 @@ async def test_looking_is_for_all_and_scanning_for_the_floor(bench: Bench) -> No
     assert "as-1" in (await bench.visitor.get("/scan")).text
 
 
-@pytest.mark.parametrize("wrong", [{"id": "x"}, {"id": ""}, {"waited_ms": "-1"}, {"scan": "x" * 1001}])
+@pytest.mark.parametrize("wrong", [{"id": "x"}, {"id": ""}, {"waited_ms": "-1"}, {"scan": "x" * 1001}, {"scan": "R\0"}])
 async def test_forms_that_can_not_be_read(bench: Bench, wrong: dict[str, str]) -> None:
     answer = await bench.visitor.post("/scan/as-1", {"id": "scan-000001", "scan": "R-1", **wrong})
     assert answer.status_code == 422
+
+
+ODD = ("", "  ", "(", "(21)", "[)>\x1e06\x1d\x1e\x04", "☃", "'; --", "U1/GPU1", "S", "1P", "N/A", "x" * 300)
+
+
+async def test_whatever_is_scanned_is_answered(bench: Bench) -> None:
+    await bench.scan("R-1")
+    for scanned in ODD:
+        assert "In U1" not in await bench.scan(scanned), scanned
+    for action in ("start", "finish", "remove", "dance"):
+        await bench.do(action=action, step="nothing")
+    assert await stays(bench.visitor) == {}

@@ -91,6 +91,10 @@ async def test_an_unknown_serial_leads_to_the_nearest(visitor: Visitor, stage: S
     assert "/units/T-1?part=TRAY-1" in page
     assert "No unit" in await opened(visitor, "/units/zzz%20%22%3Cb%3E", 404)
     assert "<b>" not in await opened(visitor, "/units/zzz%20%22%3Cb%3E", 404)
+    for path in ("/units/a%00b", "/units?q=%00", "/units?part=a%00"):
+        await opened(visitor, path, 422)
+    for path in ("/units/%FF", "/units/%E2%98%83", "/units/a%3Fb%26c", "/units?cursor=x"):
+        assert (await visitor.get(path)).status_code in (404, 422), path
     found = await visitor.get("/units?q=T-2")
     assert (found.status_code, found.headers["location"]) == (303, "/units/T-2?part=TRAY-1")
     assert "Nothing is near" in await opened(visitor, "/units?q=zzz")
