@@ -97,7 +97,7 @@ _WORDS: Final[Mapping[str, _Words]] = {
     "mes.unit.completed": lambda type_, data, what, unit_id: "Completed",
     "mes.unit.refolded": lambda type_, data, what, unit_id: "Worked out again because of a late fact",
     "mes.unit.step.started": lambda type_, data, what, unit_id: f"{what.get('step')} started",
-    "mes.unit.step.completed": lambda type_, data, what, unit_id: f"{what.get('step')} ended: {what.get('claim')}",
+    "mes.unit.step.completed": lambda type_, data, what, unit_id: f"{what.get('step')} ended: {what.get('outcome')}",
     "mes.part.installed": _moved_part("Into", "Built into"),
     "mes.part.removed": _moved_part("Out of", "Taken out of"),
     "mes.run.judged": _run,

@@ -131,6 +131,9 @@ async def test_lists_histories_and_runs(visitor: Visitor, stage: Stage) -> None:
     older = re.search(r'href="([^"]+cursor=[^"]+)"', history)
     assert older
     assert "This is where it began" in await opened(visitor, older[1])
+    built = await opened(visitor, "/units/T-1/history")
+    for words in ("build started", "Into GPU1: GPU-1 G-01", "build ended: pass", "Run of test: pass", "Completed"):
+        assert words in built, words
     assert "/runs/" in await opened(visitor, "/units/T-1/runs")
     assert "No runs" in await opened(visitor, "/units/T-3/runs")
     assert "no run" in (await opened(visitor, "/runs/00000000-0000-7000-8000-000000000000", 404)).lower()
