@@ -47,6 +47,11 @@ async def test_buckets_keep_every_sample_and_every_peak(database: Database) -> N
         assert [one.high for one in whole.points].count(99) == 1
         known = [one for one in values if one is not None]
         assert sum(one.mean * one.samples for one in whole.points) == pytest.approx(sum(known))
+        (halves,) = await read(connection, unit, points=2)  # most chunks lie within one of them
+        for one, half in zip(halves.points, (values[:50], values[50:]), strict=True):
+            there = [value for value in half if value is not None]
+            assert (one.samples, one.low, one.high) == (len(there), min(there), max(there))
+            assert one.mean == pytest.approx(sum(there) / len(there))
         (each,) = await read(connection, unit, points=1000)
         assert [one.mean for one in each.points] == known
 
