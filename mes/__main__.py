@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -128,16 +128,19 @@ def demo(
     using = settings_with(data_dir=data_dir, port=port, mqtt_port=mqtt_port, history=True)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
 
+    def told(summary: dict[str, Any]) -> None:
+        if as_json:
+            typer.echo(json.dumps(summary))
+
     async def run() -> None:
         async with running(using, any_port=port is None) as (local, supervisor):
-            summary = await show(local, Wish(racks, speed, seed, once, using.data_dir, using.site))
-            if as_json:
-                typer.echo(json.dumps(summary))
-            if summary["racks_completed"] < racks:
-                raise typer.Exit(1)
-            if not once:
-                typer.echo(_where(local))
-                await supervisor.watch()
+            watching = asyncio.create_task(supervisor.watch())
+            try:
+                done = await show(local, Wish(racks, speed, seed, once, using.data_dir, using.site), told)
+            finally:
+                watching.cancel()
+        if not done:
+            raise typer.Exit(1)
 
     run_until_done(run())
 

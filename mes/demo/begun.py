@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from mes.embedded import folder
 from stations.floor import crew
-from stations.floor.deeds import Clock
+from stations.floor.deeds import Clock, Pause
 
 FILE: Final = "demo.json"
 BLOCKS: Final = 1_000_000
@@ -18,38 +18,46 @@ BLOCKS: Final = 1_000_000
 
 @dataclass(frozen=True)
 class Begun:
-    """One floor: by which seed, how many racks, and whether it ends; its block of serials, and its clock."""
+    """One floor: by which seed, how many racks, whether it ends; its block of serials.
+
+    `began` is in real time (empty: not yet), `pauses` say when the floor stood still since and for how many seconds;
+    `reached` is the floor's own time, `busy_from` the one at which it was to be seen first.
+    """
 
     seed: int
     racks: int
     once: bool
     block: int
-    began: str
-    pause_at: float
-    pause_s: float
+    began: str = ""
+    pauses: tuple[tuple[float, float], ...] = ()
+    reached: float = 0.0
+    busy_from: float = 0.0
 
     @property
     def clock(self) -> Clock:
         """When its seconds are."""
-        return Clock(datetime.fromisoformat(self.began), self.pause_at, self.pause_s)
+        return Clock(datetime.fromisoformat(self.began), [Pause(*one) for one in self.pauses])
 
 
-def block_for(data_dir: Path, seed: int, racks: int, once: bool) -> tuple[Begun | None, int]:
-    """The floor of this seed that was begun in the folder, if there is one; the block of serials for it if not."""
+def find(data_dir: Path, seed: int, racks: int, once: bool) -> Begun:
+    """The floor of this seed that was begun in the folder; one that has not begun yet if there is none."""
     known = _read(data_dir)
-    same = next((one for one in known if (one.seed, one.racks, one.once) == (seed, racks, once)), None)
-    return same, seed + BLOCKS * sum(one.seed == seed for one in known)
+    for one in known:
+        if (one.seed, one.racks, one.once) == (seed, racks, once):
+            return one
+    return Begun(seed, racks, once, seed + BLOCKS * sum(one.seed == seed for one in known))
 
 
 def keep(data_dir: Path, begun: Begun) -> None:
-    """Remember a floor."""
-    told = [asdict(one) for one in (*_read(data_dir), begun)]
-    folder.write_private(data_dir / FILE, json.dumps(told, indent=1) + "\n")
+    """Remember how far a floor is."""
+    others = [one for one in _read(data_dir) if one.block != begun.block]
+    folder.write_private(data_dir / FILE, json.dumps([asdict(one) for one in (*others, begun)], indent=1) + "\n")
 
 
 def _read(data_dir: Path) -> list[Begun]:
     path = data_dir / FILE
-    return [Begun(**one) for one in json.loads(path.read_text())] if path.exists() else []
+    told = json.loads(path.read_text()) if path.exists() else []
+    return [Begun(**{**one, "pauses": tuple(map(tuple, one["pauses"]))}) for one in told]
 
 
 def shift_start(before: datetime) -> datetime:

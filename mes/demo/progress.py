@@ -1,14 +1,16 @@
-"""How far the floor is, line by line, on the terminal."""
+"""How far the floor is, line by line, on the terminal; and, live, what happens on it."""
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from stations.floor.deeds import Deed, Fact, Question
+from stations.floor.deeds import Deed, Diagnosed, Fact, Ordered, Question, Repaired, Ruled, Shipped
 from stations.floor.plant import Plant
 
 OFFICE = "office"
@@ -33,10 +35,9 @@ class LineProgress:
         self._progress.stop()
 
     def expect(self, deeds: list[Deed]) -> None:
-        """So much more is to happen."""
+        """So much is to happen."""
         for line, count in Counter(map(self._line, deeds)).items():
-            task = self._progress.tasks[self._bars[line]]
-            self._progress.update(self._bars[line], total=(task.total or 0) + count)
+            self._progress.update(self._bars[line], total=count)
 
     def done(self, deed: Deed) -> None:
         """One thing happened."""
@@ -44,3 +45,50 @@ class LineProgress:
 
     def _line(self, deed: Deed) -> str:
         return self._line_of[deed.what.station] if isinstance(deed.what, Fact | Question) else OFFICE
+
+
+class News:
+    """Live: what would be talked about on the floor, as it happens. Use it with `with`."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._count = 0
+        self._status = console.status("Live production…")
+
+    def __enter__(self) -> Self:
+        self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._status.stop()
+
+    def done(self, deed: Deed) -> None:
+        """One thing happened."""
+        self._count += 1
+        self._status.update(f"Live production: {self._count} things happened so far. Ctrl-C stops everything.")
+        if told := _told(deed):
+            self._say(told)
+
+    def trouble(self, what: str) -> None:
+        """Something went otherwise than planned."""
+        self._say(f"[yellow]{escape(what)}[/]")
+
+    def _say(self, what: str) -> None:
+        self._console.print(f"[dim]{datetime.now():%H:%M:%S}[/]  {what}")
+
+
+def _told(deed: Deed) -> str | None:
+    what = deed.what
+    if isinstance(what, Ordered):
+        return f"ERP released {what.number}: {len(what.serials)} × {what.part}"
+    if isinstance(what, Diagnosed):
+        return f"[red]{what.unit}[/] failed {what.step}. {what.by}: {escape(what.found)}"
+    if isinstance(what, Repaired):
+        return f"[bold]{what.unit}[/] {what.by}: {escape(what.done)} It is tested again."
+    if isinstance(what, Ruled):
+        return f"[red]{what.unit}[/] {what.by} decided: {what.ruling}. {escape(what.why)}"
+    if isinstance(what, Shipped):
+        return f"[green]{what.unit}[/] shipped to {what.to}"
+    return None

@@ -8,12 +8,13 @@ from typing import Final
 from mes.formats.messages import Child
 from stations.floor import crew
 from stations.floor.assembly import fill
+from stations.floor.deeds import Away, Back
 from stations.floor.faults import Fault
 from stations.floor.mending import Builder, mend
 from stations.floor.plant import Bench, is_soak
 from stations.floor.products import Step
 from stations.floor.reports import check, give_up, report, soaked
-from stations.floor.schedule import Process
+from stations.floor.schedule import Pool, Process, Task
 from stations.floor.work import Attempt, Floor, Unit
 
 CARRIED_S: Final = (20.0, 140.0)
@@ -25,10 +26,10 @@ BROKE_OFF: Final = 0.4
 """How much of its time a test took that broke off."""
 
 
-def begin(floor: Floor, product_part: str) -> Unit:
+def begin(floor: Floor, part: str, serial: str | None = None) -> Unit:
     """A unit that is to be built, and all that is to be built for it, begun at once."""
-    product = floor.catalog[product_part]
-    unit = Unit(product, floor.serial(product_part))
+    product = floor.catalog[part]
+    unit = Unit(product, serial or floor.serial(part))
     for position, line in product.lines.items():
         if floor.catalog[line.part].is_built:
             unit.coming[position] = floor.schedule.spawn(build(floor, begin(floor, line.part)))
@@ -99,14 +100,22 @@ def attempt(floor: Floor, unit: Unit, step: Step, parts: dict[str, Child | Unit]
         yield from _broken_off(done)
         number += 1
     fault = floor.faults.of_product(unit.product, unit.serial, step, number)
-    yield from _carried_out(done, parts, fault)
-    floor.schedule.give_back(pool, bench)
+    comes_back = yield from _carried_out(done, parts, fault)
+    floor.schedule.spawn(_given_back(floor, pool, bench, comes_back))
     if fault is None:
         unit.passed.add(step.step)
         unit.failed.pop(step.step, None)
     else:
         unit.fails(step.step)
     return fault
+
+
+def _given_back(floor: Floor, pool: Pool[Bench], bench: Bench, comes_back: Task[None] | None) -> Process[None]:
+    """Nobody else uses a station before it is back."""
+    if comes_back:
+        yield comes_back
+    yield 0.0
+    floor.schedule.give_back(pool, bench)
 
 
 def _broken_off(done: Attempt) -> Process[None]:
@@ -118,8 +127,8 @@ def _broken_off(done: Attempt) -> Process[None]:
     yield 60.0
 
 
-def _carried_out(done: Attempt, parts: dict[str, Child | Unit], fault: Fault | None) -> Process[None]:
-    """From the question to the end, and what an offline station tells later."""
+def _carried_out(done: Attempt, parts: dict[str, Child | Unit], fault: Fault | None) -> Process[Task[None] | None]:
+    """From the question to the end. Of an offline station, what it has to tell once it is back."""
     _perhaps_offline(done)
     done.ask(list(parts.values()))
     yield 2.0
@@ -136,7 +145,9 @@ def _carried_out(done: Attempt, parts: dict[str, Child | Unit], fault: Fault | N
     else:
         done.complete()
     if done.backlog is not None:
-        done.floor.schedule.spawn(_comes_back(done), done.unit.untold[done.step.step])
+        floor, back_at = done.floor, done.unit.untold[done.step.step]
+        return floor.schedule.spawn(_comes_back(done), max(floor.now, back_at))
+    return None
 
 
 def _perhaps_offline(done: Attempt) -> None:
@@ -148,12 +159,14 @@ def _perhaps_offline(done: Attempt) -> None:
     die = floor.chance.of(done.run, "offline")
     if die.random() < OFFLINE:
         done.backlog = []
+        floor.note(unit, Away(done.bench.name))
         unit.untold[step.step] = floor.now + done.duration_s * 1.5 + die.uniform(*OFFLINE_S)
 
 
 def _comes_back(done: Attempt) -> Process[None]:
     """The station is back and tells what it did meanwhile."""
     yield 0.0
+    done.floor.note(done.unit, Back(done.bench.name))
     for at, what, after in done.backlog or ():
         done.floor.diary.note(at, done.unit.serial, what, after=after, told_at=done.floor.now)
 

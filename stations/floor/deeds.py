@@ -19,6 +19,18 @@ class Fact(NamedTuple):
     make: Callable[[Moment], Struct]
 
 
+class Away(NamedTuple):
+    """A station loses its connection; what it does meanwhile it tells when it is `Back`."""
+
+    station: str
+
+
+class Back(NamedTuple):
+    """A station is connected again."""
+
+    station: str
+
+
 class Question(NamedTuple):
     """A station asks whether a step may begin. `granted` is what the floor expects to hear."""
 
@@ -79,7 +91,7 @@ class Shipped(NamedTuple):
     by: str
 
 
-What: TypeAlias = Fact | Question | Ordered | Diagnosed | Repaired | Ruled | Shipped
+What: TypeAlias = Fact | Away | Back | Question | Ordered | Diagnosed | Repaired | Ruled | Shipped
 
 
 class After(NamedTuple):
@@ -113,6 +125,7 @@ class Diary:
     def __init__(self, name: str) -> None:
         self._name = name
         self.deeds: list[Deed] = []
+        self.ends_at = 0.0
         self.counts: dict[str, int] = {}
 
     def note(
@@ -121,6 +134,7 @@ class Diary:
         """Something happens at a time. Deeds of a chain are noted in the order in which they are told."""
         number = self.counts.get(chain, 0) + 1
         told = at if told_at is None else told_at
+        self.ends_at = max(self.ends_at, told)
         if number == 1 and chain != ORDERS:
             after = (*after, self.so_far(ORDERS))
         self.counts[chain] = number
@@ -136,17 +150,24 @@ class Diary:
         return taken
 
 
+class Pause(NamedTuple):
+    """Real time that passes unnoticed at a time of the floor, in seconds: nobody was there."""
+
+    at: float
+    lasts_s: float
+
+
 class Clock:
-    """When the floor's seconds are, for real. `pause_s` of real time pass unnoticed at `pause_at`.
+    """When the floor's seconds are, for real."""
 
-    The pause lets a floor whose beginning is the start of a shift end now.
-    """
-
-    def __init__(self, began: datetime, pause_at: float = float("inf"), pause_s: float = 0.0) -> None:
+    def __init__(self, began: datetime, pauses: Sequence[Pause] = ()) -> None:
         self.began = began
-        self.pause_at = pause_at
-        self.pause_s = pause_s
+        self.pauses = tuple(pauses)
 
     def __call__(self, at: float) -> datetime:
-        waited = self.pause_s if at > self.pause_at else 0.0
+        waited = sum(one.lasts_s for one in self.pauses if at > one.at)
         return self.began + timedelta(seconds=round(at + waited, 3))
+
+    def at(self, moment: datetime) -> float:
+        """The floor's time at a moment after all pauses."""
+        return (moment - self.began).total_seconds() - sum(one.lasts_s for one in self.pauses)

@@ -4,6 +4,7 @@ A value that belongs to a position accuses what is in that position; any other i
 replacement on the step is tested again, or to something that only has to be set right.
 """
 
+from collections.abc import Mapping
 from random import Random
 from typing import Final, NamedTuple
 
@@ -16,19 +17,26 @@ AGAIN: Final = 0.06
 REPLACED: Final = 0.6
 """Share of faults without a position that are mended by replacing a part."""
 
-_FOUND: Final = (
-    "A connector was not seated.",
-    "Residue on a contact.",
-    "A screw was loose.",
-    "A fixture contact was dirty and marked the part.",
-    "A gasket was pinched.",
-)
-_DONE: Final = (
-    "Seated again and checked by a second person.",
-    "Cleaned and inspected under the microscope.",
-    "Tightened to its torque.",
-    "Contact polished; the mark is cosmetic.",
-    "Gasket replaced.",
+Cause = tuple[str, str]
+"""What was found, and what was done about it."""
+_CAUSES: Final[Mapping[str, tuple[Cause, ...]]] = {
+    "burn-in-chamber": (("Thermal compound was uneven.", "Compound applied anew."),),
+    "crimp-press": (("A strand stood out of its crimp.", "Crimped anew."),),
+    "flow-bench": (("Air was trapped in the loop.", "Bled again."), ("The strainer was clogged.", "Strainer cleaned.")),
+    "hipot-tester": (
+        ("The earth screw was loose.", "Tightened to its torque."),
+        ("A terminal was dirty.", "Cleaned."),
+    ),
+    "inspection-bench": (("The label was smudged.", "Label printed anew."), ("A burr on an edge.", "Deburred.")),
+    "leak-tester": (("A seal was pinched.", "Seal replaced."), ("A fitting was loose.", "Tightened to its torque.")),
+    "link-tester": (("A plug was not latched.", "Latched, with a second person looking on."),),
+    "port-tester": (("A contact was dirty.", "Cleaned, and looked at under the microscope."),),
+    "power-bay": (("A busbar clamp was loose.", "Tightened to its torque."),),
+    "wire-cutter": (("The length stop had moved.", "Cut anew."),),
+}
+_OTHERWISE: Final = (
+    ("A connector was not seated.", "Seated again, and checked by a second person."),
+    ("Residue on a contact.", "Cleaned, and looked at under the microscope."),
 )
 
 
@@ -54,6 +62,11 @@ class Faults:
     def __init__(self, chance: Chance) -> None:
         self._chance = chance
         self.planned: dict[tuple[str, str, int], Fault] = {}
+
+    @property
+    def unnoticed(self) -> list[str]:
+        """Units with a fault that their tester does not see."""
+        return [serial for (serial, _, _), fault in self.planned.items() if fault.missed]
 
     def of_product(self, product: Product, serial: str, step: Step, attempt: int) -> Fault | None:
         """What is wrong with the unit in this attempt, if something is."""
@@ -82,8 +95,7 @@ class Faults:
         tests = kind_of(step.station_kind).program is not None
         position = _accused(product, step, one, die) if tests else None
         if position is None:
-            number = die.randrange(len(_FOUND))
-            return Fault(one, None, _FOUND[number], _DONE[number])
+            return Fault(one, None, *die.choice(_CAUSES.get(step.station_kind, _OTHERWISE)))
         part = product.lines[position].part
         return Fault(one, position, f"{part} at {position} is at fault.", f"{part} at {position} replaced.")
 

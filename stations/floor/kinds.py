@@ -25,13 +25,13 @@ class Kind(NamedTuple):
 KINDS: Final = {
     "assembly-bench": Kind(240, stations=3, fails=0.004),
     "burn-in-chamber": Kind(3600, stations=2, slots=24, fails=0.02, program="soak"),
-    "cable-tester": Kind(75, fails=0.02, errs=0.01, golden=True, program="continuity"),
+    "cable-tester": Kind(75, stations=2, fails=0.02, errs=0.01, golden=True, program="continuity"),
     "coolant-filler": Kind(2400, stations=2, program="fill"),
     "crimp-press": Kind(150, stations=2, fails=0.01, wears=0.015),
-    "flow-bench": Kind(900, fails=0.02, golden=True, wears=0.01, program="flow"),
+    "flow-bench": Kind(900, stations=3, fails=0.02, golden=True, wears=0.01, program="flow"),
     "functional-tester": Kind(600, stations=2, fails=0.03, errs=0.02, golden=True, program="functional"),
     "hipot-tester": Kind(60, stations=2, fails=0.006, golden=True, wears=0.004, program="safety"),
-    "inspection-bench": Kind(240, stations=2, fails=0.01),
+    "inspection-bench": Kind(240, stations=3, fails=0.01),
     "kitting-area": Kind(1500),
     "leak-tester": Kind(420, stations=2, fails=0.025, golden=True, wears=0.006, program="decay"),
     "link-tester": Kind(900, fails=0.05, errs=0.03, program="links"),
@@ -41,7 +41,7 @@ KINDS: Final = {
     "psu-tester": Kind(150, stations=2, fails=0.03, golden=True, wears=0.008, program="psu"),
     "rack-bay": Kind(2400, stations=3, fails=0.0),
     "shelf-tester": Kind(900, fails=0.02, golden=True, program="shelf"),
-    "wire-cutter": Kind(90, fails=0.01, wears=0.02),
+    "wire-cutter": Kind(90, stations=2, fails=0.01, wears=0.02),
 }
 """Those that the delivered definitions name. One that is not here is `OTHER`."""
 OTHER: Final = Kind(300, fails=0.01)

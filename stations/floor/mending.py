@@ -12,7 +12,7 @@ from stations.floor.kinds import REPAIR, kind_of
 from stations.floor.plant import Bench
 from stations.floor.products import Step
 from stations.floor.reports import report
-from stations.floor.schedule import Process
+from stations.floor.schedule import Process, Task
 from stations.floor.work import Attempt, Floor, Unit, child_of
 
 LOOKED_AT_S: Final = (600.0, 2700.0)
@@ -38,18 +38,23 @@ def mend(floor: Floor, unit: Unit, step: Step, fault: Fault, builder: Builder) -
         yield 900.0
         floor.note(unit, Ruled(unit.serial, step.step, nth, "rework", "The cause is known.", crew.QUALITY[0]))
         unit.failed.pop(step.step)
-    pool = floor.plant.pool(unit.product.family, REPAIR)
-    bench: Bench = yield from pool.take()
-    repair = Attempt(floor, unit, step, unit.attempts[step.step], bench, crew.technician(floor.now), floor.now)
-    yield die.uniform(*MENDED_S)
+    repair = yield from _at_bench(floor, unit, step, die.uniform(*MENDED_S))
     if fault.position in unit.inside:
-        yield from _replace(repair, fault.position, fault, builder)
+        repair = yield from _replace(repair, fault.position, fault, builder)
     floor.note(unit, Repaired(unit.serial, step.step, nth, fault.done, repair.operator))
-    floor.schedule.give_back(pool, bench)
     yield 60.0
 
 
-def _replace(repair: Attempt, position: str, fault: Fault, builder: Builder) -> Process[None]:
+def _at_bench(floor: Floor, unit: Unit, step: Step, takes_s: float) -> Process[Attempt]:
+    """Work at a repair bench, until now; it is free again as soon as what was done is told."""
+    pool = floor.plant.pool(unit.product.family, REPAIR)
+    bench: Bench = yield from pool.take()
+    yield takes_s
+    floor.schedule.give_back(pool, bench)
+    return Attempt(floor, unit, step, unit.attempts.get(step.step, 1), bench, crew.technician(floor.now), floor.now)
+
+
+def _replace(repair: Attempt, position: str, fault: Fault, builder: Builder) -> Process[Attempt]:
     """Take out what is at fault and put in what is not; what was proven with it is to be proven again."""
     floor, unit = repair.floor, repair.unit
     old = unit.inside.pop(position)
@@ -61,39 +66,36 @@ def _replace(repair: Attempt, position: str, fault: Fault, builder: Builder) -> 
         new = yield from _overhauled(repair, old, fault, builder)
     else:
         new = floor.take(unit, position)
-    yield 240.0
-    install(repair, position, new)
+    again = yield from _at_bench(floor, unit, repair.step, 240.0)
+    install(again, position, new)
     unit.inside[position] = new
+    return again
 
 
-def _overhauled(repair: Attempt, unit: Unit, fault: Fault, builder: Builder) -> Process[Unit]:
+def _overhauled(outer: Attempt, unit: Unit, fault: Fault, builder: Builder) -> Process[Unit]:
     """A unit that was taken out of another is mended, and tested again, before it goes back.
 
     One in which nothing can be replaced makes room for another.
     """
-    floor = repair.floor
+    floor, after = outer.floor, outer.floor.so_far(outer.unit)
     positions = fault.dead or _suspects(floor, unit)
     if not positions:
-        floor.schedule.spawn(_given_up(floor, unit, floor.so_far(repair.unit)))
+        floor.schedule.spawn(_given_up(floor, unit, after))
         return (yield from builder.build(floor, builder.begin(floor, unit.product.part)))
-    pool = floor.plant.pool(unit.product.family, REPAIR)
-    bench: Bench = yield from pool.take()
-    inner = Attempt(floor, unit, repair.step, 1, bench, crew.technician(floor.now), floor.now)
-    after = floor.so_far(repair.unit)
+    repair = yield from _at_bench(floor, unit, outer.step, 420.0)
+    coming: dict[str, Task[Unit]] = {}
     for position in positions:
-        yield 420.0
         old = unit.inside.pop(position)
-        remove(inner, position, old, "dead" if fault.dead else fault.found, after)
+        remove(repair, position, old, "dead" if fault.dead else fault.found, after)
         unit.lacks_from(unit.product.lines[position].retest_from or unit.product.route[-1].step)
-        new: Child | Unit
         if isinstance(old, Unit):
             floor.schedule.spawn(_given_up(floor, old, floor.so_far(unit)))
-            new = yield from builder.build(floor, builder.begin(floor, old.product.part))
-        else:
-            new = floor.take(unit, position)
-        install(inner, position, new)
+            coming[position] = floor.schedule.spawn(builder.build(floor, builder.begin(floor, old.product.part)))
+    for position in positions:
+        new: Child | Unit = (yield coming[position]) if position in coming else floor.take(unit, position)
+        repair = yield from _at_bench(floor, unit, outer.step, 300.0)
+        install(repair, position, new)
         unit.inside[position] = new
-    floor.schedule.give_back(pool, bench)
     return (yield from builder.build(floor, unit))
 
 

@@ -6,29 +6,26 @@ names are the plan's, so a player that was killed says everything again and only
 
 import asyncio
 from collections import Counter, defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
-from stations.client import Station
-from stations.floor.deeds import After, Clock, Deed, Fact, Question
-from stations.spool import Spool
+from mes.formats.messages import RunReported, SettledMessage, StepCompleted, StepStarted
+from stations.floor.deeds import After, Away, Back, Clock, Deed, Fact, Question
+from stations.floor.switchboard import LineStopped, Switchboard
 
 WAITING_MAX: Final = 64
 """Most units that wait for the MES at the same time."""
-RECEIPT_S: Final = 120.0
-"""How long a receipt or an answer may take before the line stops."""
-KEPT_DAYS: Final = 3650.0
 TOLD_MAX: Final = 200
 """Facts of one unit that are told before their receipts are waited for."""
-
-
-class LineStopped(Exception):  # noqa: N818 - what happened on the floor
-    """A station may not go on, or got no answer."""
+LATE_S: Final = 10.0
+PENDING: Final = "pending"
+ASK_AGAIN_S: Final = 15.0
+"""How long people wait, live, before they ask again what was refused."""
 
 
 class Office(Protocol):
@@ -38,137 +35,218 @@ class Office(Protocol):
         """Do what the floor's office does, as of a moment. Done before, it is not done again."""
 
 
-class Player:
-    """The stations, and what each unit still has to tell. Use it with `async with`.
+@dataclass
+class Chain:
+    """One unit's deeds still to be told, and those told that have no receipt yet.
 
-    `done` is told how many deeds were done, of which chain. `due` waits until a deed may be told; None: at once.
+    `late`: how much later than planned everything happens to it, because it had to wait for the MES.
+    """
+
+    deeds: deque[Deed] = field(default_factory=deque)
+    told: list[tuple[Deed, str]] = field(default_factory=list)
+    task: "asyncio.Task[None] | None" = None
+    late: timedelta = timedelta(0)
+
+
+class Player:
+    """What each unit still has to tell, and who tells it. Use it with `async with`.
+
+    `live`: deeds happen now, and one that is refused is asked for again, as people would; otherwise they happened, and
+    whatever differs from the plan stops the line. `done` is told of each deed, `troubled` of what goes wrong live.
     """
 
     def __init__(
         self,
-        url: str,
-        stations: Iterable[str],
-        spools: Path,
+        board: Switchboard,
         clock: Clock,
         office: Office,
         *,
         done: Callable[[Deed], None] = lambda _: None,
-        due: Callable[[Deed], Awaitable[None]] | None = None,
+        troubled: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._url = url
-        self._names = list(stations)
-        self._spools = spools
+        self.live = False
+        self._fates: Counter[str] = Counter()
+        self._pending: list[tuple[str, str]] = []
+        self._board = board
         self._clock = clock
         self._office = office
         self._done = done
-        self._due = due
+        self._troubled = troubled
         self._threads = ThreadPoolExecutor(WAITING_MAX, thread_name_prefix="floor")
-        self._stations: dict[str, Station] = {}
-        self._chains: dict[str, Chain] = {}
-        self._reached: dict[str, int] = defaultdict(int)
+        self._chains: dict[str, Chain] = defaultdict(Chain)
+        self._reached: Counter[str] = Counter()
+        self._busy: Counter[str] = Counter()
         self._changed = asyncio.Condition()
-        self.fates: Counter[str] = Counter()
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self._connect)
+        await asyncio.to_thread(self._board.open)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for chain in self._chains.values():
-            chain.task.cancel()
-        await asyncio.gather(*(chain.task for chain in self._chains.values()), return_exceptions=True)
-        await asyncio.to_thread(self._close)
+        tasks = [chain.task for chain in self._chains.values() if chain.task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._board.close)
 
-    def _connect(self) -> None:
-        self._spools.mkdir(parents=True, exist_ok=True)
-        for name in self._names:
-            spool = Spool(self._spools / f"{name}.spool", name, durable=False, kept_days=KEPT_DAYS)
-            self._stations[name] = Station(self._url, name, spool=spool).__enter__()
-        for name, station in self._stations.items():
-            if not station.connected(RECEIPT_S):
-                raise LineStopped(f"{name} can't reach the broker at {self._url}.")
+    def go_live(self, done: Callable[[Deed], None], troubled: Callable[[str], None]) -> None:
+        """From now on deeds happen when they are told. `troubled` is told of what goes wrong."""
+        self.live = True
+        self._done, self._troubled = done, troubled
+        for station, units in self._busy.items():
+            if units:
+                self._board.status(station, "running")
 
-    def _close(self) -> None:
-        self._threads.shutdown(cancel_futures=True)
-        with ThreadPoolExecutor(16) as threads:  # each says goodbye, and waits a little for its last receipts
-            list(threads.map(lambda station: station.close(), self._stations.values()))
-
-    async def play(self, deeds: Sequence[Deed]) -> None:
-        """Let deeds happen; returns when all are told and settled. Raises `LineStopped`."""
+    def tell(self, deeds: Iterable[Deed]) -> None:
+        """Let deeds happen, as soon as what they come after has."""
         for deed in deeds:
-            chain = self._chains.get(deed.chain)
-            if chain is None:
-                chain = self._chains[deed.chain] = Chain()
+            chain = self._chains[deed.chain]
             chain.deeds.append(deed)
-        tasks = []
-        for chain in self._chains.values():
-            if chain.deeds:
-                chain.task = asyncio.ensure_future(self._follow(chain))
-                tasks.append(chain.task)
-        await _all_of(tasks)
+            if chain.task is None or chain.task.done():
+                chain.task = asyncio.create_task(self._follow(chain))
 
-    async def _follow(self, chain: "Chain") -> None:
+    async def finish(self) -> None:
+        """Wait until all deeds are told and settled. Raises `LineStopped`."""
+        tasks = [chain.task for chain in self._chains.values() if chain.task]
+        if tasks:
+            done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            for one in waiting:
+                one.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            for one in done:
+                one.result()
+
+    async def fates(self) -> Counter[str]:
+        """How many messages came to each fate. Those that were pending are looked at again."""
+        again, self._pending = self._pending, []
+        for station, id in again:
+            fate = (await self._in_thread(partial(self._board.receipts, station, [id])))[id].fate
+            if fate == PENDING:
+                self._pending.append((station, id))
+            else:
+                self._fates[fate] += 1
+        return self._fates + Counter({PENDING: len(self._pending)})
+
+    async def _follow(self, chain: Chain) -> None:
         while chain.deeds:
             deed = chain.deeds[0]
-            if not isinstance(deed.what, Fact) or self._is_ahead(deed) or len(chain.told) >= TOLD_MAX:
+            if self._must_wait(chain, deed):
                 await self._settle(chain)
                 await self._wait_for(deed.after)
-            if self._due:
-                await self._due(deed)
             await self._do(chain, deed)
             chain.deeds.popleft()
-        await self._settle(chain)
+            if not chain.deeds:
+                await self._settle(chain)
 
-    def _is_ahead(self, deed: Deed) -> bool:
-        return any(self._reached[one.chain] < one.deeds for one in deed.after)
+    def _must_wait(self, chain: Chain, deed: Deed) -> bool:
+        """Whether what was told must have come first: of what several stations say, the broker keeps no order."""
+        if not isinstance(deed.what, Fact) or not all(map(self._has_reached, deed.after)):
+            return True
+        return bool(chain.told) and (chain.told[-1][1] != deed.what.station or len(chain.told) >= TOLD_MAX)
 
-    async def _do(self, chain: "Chain", deed: Deed) -> None:
-        if isinstance(deed.what, Fact):
-            station, data = self._stations[deed.what.station], deed.what.make(self._clock)
-            await self._in_thread(partial(station.post, data, at=self._clock(deed.at), id=deed.id))
-            chain.told.append((deed, station))
+    async def _wait_for(self, after: Sequence[After]) -> None:
+        async with self._changed:
+            for one in after:
+                await self._changed.wait_for(partial(self._has_reached, one))
+
+    def _has_reached(self, one: After) -> bool:
+        return self._reached[one.chain] >= one.deeds
+
+    async def _do(self, chain: Chain, deed: Deed) -> None:
+        what = deed.what
+        if self.live and chain.late:
+            await asyncio.sleep((self._moment(chain, deed.at) - datetime.now(UTC)).total_seconds())
+        if isinstance(what, Fact):
+            await self._say(chain, deed, what)
             return
-        if isinstance(deed.what, Question):
-            await self._ask(deed, deed.what)
+        if isinstance(what, Question):
+            await self._ask(chain, deed, what)
+        elif isinstance(what, Away | Back):
+            if self.live:
+                move = self._board.leave if isinstance(what, Away) else self._board.come_back
+                await self._in_thread(partial(move, what.station))
         else:
-            await self._office.do(deed.what, self._clock(deed.at))
+            await self._decide(chain, deed)
         await self._reach([deed])
 
-    async def _ask(self, deed: Deed, what: Question) -> None:
-        ask = partial(
-            self._stations[what.station].ask,
-            what.unit,
-            what.step,
-            what.parts,
-            timeout_s=RECEIPT_S,
-            at=self._clock(deed.at),
-            id=deed.id,
-        )
-        answer = await self._in_thread(ask)
-        if answer is None:
-            raise LineStopped(f"{what.station} asked about {what.unit} and got no answer.")
-        if answer.granted != what.granted:
-            why = " ".join(one.text for one in answer.reasons) or "It may begin."
-            raise LineStopped(f"{what.station} asked whether {what.step} of {what.unit} may begin: {why}")
+    def _moment(self, chain: Chain, at: float) -> datetime:
+        return self._clock(at) + chain.late
 
-    async def _settle(self, chain: "Chain") -> None:
+    async def _say(self, chain: Chain, deed: Deed, what: Fact) -> None:
+        data = what.make(partial(self._moment, chain))
+        self._show(what.station, data)
+        at = self._moment(chain, deed.at)
+        await self._in_thread(partial(self._board.post, what.station, data, at, deed.id))
+        chain.told.append((deed, what.station))
+
+    def _show(self, station: str, data: Any) -> None:
+        """Let a station's light follow its work."""
+        if isinstance(data, StepStarted):
+            self._busy[station] += 1
+        elif isinstance(data, StepCompleted | RunReported) and self._busy[station]:
+            self._busy[station] -= 1
+        else:
+            return
+        if self.live:
+            self._board.status(station, "running" if self._busy[station] else "idle")
+
+    async def _ask(self, chain: Chain, deed: Deed, what: Question) -> None:
+        tries = 0
+        while True:
+            at, id = self._asked(chain, deed, tries)
+            answer = await self._in_thread(partial(self._board.ask, what, at, id))
+            if answer and answer.granted == what.granted:
+                return
+            said = " ".join(one.text for one in answer.reasons) if answer else "no answer came."
+            trouble = f"{what.station} asked whether {what.step} of {what.unit} may begin: {said or 'it may.'}"
+            if not self.live:
+                raise LineStopped(trouble)
+            self._troubled(trouble)
+            tries += answer is not None
+            await asyncio.sleep(ASK_AGAIN_S)
+
+    def _asked(self, chain: Chain, deed: Deed, tries: int) -> tuple[datetime, str]:
+        """When, and under which name, it is asked; live, a unit that is late stays so."""
+        planned, now = self._moment(chain, deed.at), datetime.now(UTC)
+        if self.live and tries and (now - planned).total_seconds() > LATE_S:
+            chain.late += now - planned
+        return self._moment(chain, deed.at), f"{deed.id}.{tries}" if tries else deed.id
+
+    async def _decide(self, chain: Chain, deed: Deed) -> None:
+        try:
+            await self._office.do(deed.what, self._moment(chain, deed.at))
+        except Exception as error:
+            if not self.live:
+                raise
+            self._troubled(str(error))
+
+    async def _settle(self, chain: Chain) -> None:
         """Wait until everything that was told of a unit has its receipt."""
         told, chain.told = chain.told, []
-        by_station: dict[Station, list[Deed]] = defaultdict(list)
+        by_station: dict[str, list[Deed]] = defaultdict(list)
         for deed, station in told:
             by_station[station].append(deed)
         for station, deeds in by_station.items():
-            wait = partial(station.await_receipts, [one.id for one in deeds], timeout_s=RECEIPT_S)
+            wait = partial(self._board.receipts, station, [one.id for one in deeds])
             fates = await self._in_thread(wait)
             for one in deeds:
-                fate = fates.get(one.id)
-                if fate is None or fate.fate == "rejected":
-                    why = " ".join(reason.text for reason in fate.reasons) if fate else "no receipt came."
-                    raise LineStopped(f"{station.name} told of {one.chain}: {why}")
-                self.fates[fate.fate] += 1
+                self._note(station, one, fates.get(one.id))
         await self._reach([deed for deed, _ in told])
+
+    def _note(self, station: str, deed: Deed, fate: SettledMessage | None) -> None:
+        if fate and fate.fate == PENDING:
+            self._pending.append((station, deed.id))
+        elif fate:
+            self._fates[fate.fate] += 1
+        if fate is None or fate.fate == "rejected":
+            why = " ".join(reason.text for reason in fate.reasons) if fate else "no receipt came."
+            trouble = f"{station} told of {deed.chain}: {why}"
+            if not self.live:
+                raise LineStopped(trouble)
+            self._troubled(trouble)
 
     async def _reach(self, deeds: Sequence[Deed]) -> None:
         for one in deeds:
@@ -177,29 +255,5 @@ class Player:
         async with self._changed:
             self._changed.notify_all()
 
-    async def _wait_for(self, after: Sequence[After]) -> None:
-        async with self._changed:
-            for one in after:
-                await self._changed.wait_for(lambda one=one: self._reached[one.chain] >= one.deeds)  # type: ignore[misc]
-
     async def _in_thread(self, call: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
-
-
-class Chain:
-    """One unit's deeds still to be told, and those told that have no receipt yet."""
-
-    def __init__(self) -> None:
-        self.deeds: deque[Deed] = deque()
-        self.told: list[tuple[Deed, Station]] = []
-        self.task: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-
-async def _all_of(tasks: Sequence["asyncio.Future[None]"]) -> None:
-    """Wait for all; the first that fails ends the others."""
-    done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION) if tasks else (set(), set())
-    for one in waiting:
-        one.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
-    for one in done:
-        one.result()

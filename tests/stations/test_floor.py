@@ -1,0 +1,161 @@
+"""The simulated floor by itself: what it plans is a function of its seed, and all that a real floor sees is in it."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import pytest
+
+from mes.formats.messages import PartInstalled, PartRemoved, RunReported, SamplesTaken, StepStarted, encode_event
+from mes.formats.product_document import to_document
+from stations.floor.deeds import After, Away, Back, Clock, Deed, Diagnosed, Fact, Ordered, Pause, Question, Repaired
+from stations.floor.production import Production
+from tests.deploy.delivered import RACK, definitions
+
+BEGAN = datetime(2026, 11, 2, 12, tzinfo=UTC)
+CLOCK = Clock(BEGAN)
+
+
+@cache
+def built(seed: int = 1, racks: int = 1) -> tuple[Production, tuple[Deed, ...]]:
+    production = Production(map(to_document, definitions()), RACK, seed=seed, block=seed)
+    production.set_up()
+    for _ in range(racks):
+        production.release(racks)
+    production.schedule.run(float("inf"))
+    return production, tuple(production.diary.take())
+
+
+def facts(seed: int = 1, racks: int = 1) -> list[tuple[Deed, Any]]:
+    """What stations say, as messages."""
+    return [(one, one.what.make(CLOCK)) for one in built(seed, racks)[1] if isinstance(one.what, Fact)]
+
+
+def kind_of(seed: int, station: str) -> str:
+    return next(bench.kind for bench in built(seed)[0].plant.benches if bench.name == station)
+
+
+def written(seed: int) -> list[bytes]:
+    return [encode_event("x", "s", one.id, CLOCK(one.at), data) for one, data in facts(seed)]
+
+
+def test_the_same_seed_gives_the_same_floor() -> None:
+    first = written(1)
+    built.cache_clear()
+    assert written(1) == first
+
+
+def test_another_seed_gives_other_serials_and_failures() -> None:
+    serials = [{data.child.serial for _, data in facts(seed) if isinstance(data, PartInstalled)} for seed in (1, 2)]
+    assert serials[0] & serials[1] == {None}
+    failed = [[one.what.step for one in built(seed)[1] if isinstance(one.what, Diagnosed)] for seed in (1, 2)]
+    assert failed[0] != failed[1]
+
+
+def test_every_kind_of_station_reports_values() -> None:
+    kinds = {step.station_kind for one in definitions() if one.part != "POD-8R-48" for step in one.route}
+    reported = {
+        kind_of(1, one.what.station)
+        for one, data in facts()
+        if isinstance(one.what, Fact) and isinstance(data, RunReported) and (data.measurements or data.connections)
+    }
+    assert reported == kinds
+    assert len(kinds) == 19
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_every_floor_is_built_to_its_end_and_in_order(seed: int) -> None:
+    production, deeds = built(seed)
+    assert all(task.done for task in (*production.tops, *production.spares))
+    assert not any(pool.waiting for pool in production.plant.pools.values())
+    told: dict[str, float] = {}
+    done: Counter[str] = Counter()
+    for one in deeds:  # as they were noted: each chain in the order in which it is told, after what it comes after
+        assert one.told_at >= told.get(one.chain, 0.0)
+        assert one.at <= one.told_at
+        assert [after for after in one.after if done[after.chain] < after.deeds] == []
+        told[one.chain] = one.told_at
+        done[one.chain] += 1
+    assert len({one.id for one in deeds}) == len(deeds)
+    assert any(isinstance(one.what, Repaired) for one in deeds)
+
+
+def test_a_rack_takes_days_and_is_soaked_for_two_of_them() -> None:
+    (serial,) = {one.what.unit for one in built()[1] if isinstance(one.what, Question) and one.what.step == "fill"}
+    soaks = [data for _, data in facts() if isinstance(data, RunReported) and data.step == "burn-in"]
+    (passed,) = [data for data in soaks if data.unit.serial == serial and data.outcome == "pass"]
+    assert passed.ended_at - passed.started_at >= timedelta(hours=48)
+    assert timedelta(days=4) < timedelta(seconds=built()[0].diary.ends_at) < timedelta(days=14)
+
+
+def test_people_err_and_notice() -> None:
+    """Over some floors: scanned twice, scanned into the wrong slot, and a station that was away."""
+    seen: Counter[str] = Counter()
+    for seed in range(1, 9):
+        scans: Counter[tuple[str, str, str | None]] = Counter()
+        for _, data in facts(seed):
+            if isinstance(data, PartRemoved):
+                seen[data.reason or ""] += 1
+            elif isinstance(data, PartInstalled) and data.child.serial:
+                scans[data.parent.serial, data.position, data.child.serial] += 1
+        seen["twice"] += sum(count > 1 for count in scans.values())
+        away = [one.what.station for one in built(seed)[1] if isinstance(one.what, Away)]
+        back = [one.what.station for one in built(seed)[1] if isinstance(one.what, Back)]
+        assert sorted(away) == sorted(back)
+        seen["away"] += len(away)
+        seen["late"] += sum(one.told_at > one.at for one in built(seed)[1])
+    assert seen["scanned into the wrong slot"]
+    assert seen["dead"] == 2 * 8
+    assert seen["twice"]
+    assert seen["away"]
+    assert seen["late"] > seen["away"]
+
+
+def test_an_offline_station_asks_nothing() -> None:
+    """It works on only where the definition lets it, and starts without a grant."""
+    for seed in range(1, 9):
+        asked = {(one.what.unit, one.what.step) for one in built(seed)[1] if isinstance(one.what, Question)}
+        for one, data in facts(seed):
+            if isinstance(data, StepStarted) and (data.unit.serial, data.step) not in asked:
+                part = next(
+                    order.what.part
+                    for order in built(seed)[1]
+                    if isinstance(order.what, Ordered) and data.unit.serial in order.what.serials
+                )
+                assert built(seed)[0].catalog[part].steps[data.step].on_no_answer == "go_on"
+                assert one.told_at > one.at
+
+
+def test_known_good_units_are_tested_once_a_shift_at_most() -> None:
+    checks = [data for _, data in facts() if isinstance(data, RunReported) and data.purpose == "golden"]
+    assert len({one.run for one in checks}) == len(checks) > 10
+
+
+def test_telemetry_stays_within_limits_but_for_what_fails() -> None:
+    samples = [data for _, data in facts() if isinstance(data, SamplesTaken)]
+    channels = [channel for data in samples for channel in data.channels.items()]
+    hot = [value for name, values in channels if "gpu_temperature" in name for value in values]
+    assert len(hot) > 50_000
+    assert max(value for value in hot if value is not None) < 85
+    assert None in hot
+
+
+def test_a_pause_passes_unnoticed() -> None:
+    clock = Clock(BEGAN, [Pause(100, 50), Pause(200, 7)])
+    assert [(clock(at) - BEGAN).total_seconds() for at in (0, 100, 101, 200, 300)] == [0, 100, 151, 250, 357]
+    assert clock.at(clock(300)) == 300
+
+
+def test_production_without_an_end_keeps_every_line_busy() -> None:
+    production = Production(map(to_document, definitions()), RACK, seed=1, block=1)
+    production.set_up()
+    production.go_on(1, 10 * 86_400)
+    production.schedule.run(10 * 86_400)
+    history = production.diary.take()
+    assert production.tops[0].done
+    assert isinstance(history[0].after, tuple)
+    assert all(isinstance(after, After) for one in history for after in one.after)
+    for hour in range(1, 13):
+        production.schedule.run(10 * 86_400 + hour * 3600)
+        assert len(production.diary.take()) > 60
