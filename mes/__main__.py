@@ -51,7 +51,8 @@ def up(data_dir: DataDir = None, port: Port = None, mqtt_port: MqttPort = None) 
 
 def _where(local: Local) -> str:
     return (
-        f"The MES runs.  REST: {local.api_url}/api/v1   MQTT: {local.parts.mqtt_url}\n"
+        f"The MES runs.  Dashboard: {local.api_url}/   REST: {local.api_url}/api/v1   MQTT: {local.parts.mqtt_url}\n"
+        "Who may log in to the dashboard: mes users add NAME --role supervisor\n"
         f"A token with all rights is in {local.token_file}.  Ctrl-C stops everything."
     )
 

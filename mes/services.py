@@ -96,10 +96,18 @@ async def serve(settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         log_config=None,
+        lifespan="off",
         timeout_graceful_shutdown=STOP_S,
     )
+    server = Server(config, app.state.hub)
+    serving = asyncio.create_task(server.serve())
     try:
-        await Server(config, app.state.hub).serve()
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        # What is being answered is answered; only then may the database be closed.
+        server.should_exit = True
+        await serving
+        raise
     finally:
         await database.close()
 

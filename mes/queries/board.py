@@ -6,10 +6,11 @@ to; the rest is a few statements over what is open now.
 
 import asyncio
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from math import ceil
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import text
@@ -18,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from mes.domain.calendar import Calendar, Worked, shift_at
 from mes.domain.causes import Bad, Cause, causes
 from mes.domain.facts import ERROR, FAIL
-from mes.domain.yields import JudgedRun, first_pass
+from mes.domain.yields import JudgedRun, Yield, first_pass
 from mes.queries.board_views import AtWork, FloorNow, Hour, LineNow, StationNow
 from mes.queries.floor_events import FloorEvents
 from mes.queries.queues import Queue, Queues
@@ -67,6 +68,15 @@ async def signs_of_change(connection: AsyncConnection) -> tuple[object, ...]:
     return tuple((await connection.execute(_SIGNS)).one())
 
 
+class _Tally(NamedTuple):
+    """What a line's runs of the shift come to."""
+
+    first_pass: Yield
+    hours: Sequence[Hour]
+    failing: Sequence[Cause]
+    erring: Sequence[Cause]
+
+
 class Floor:
     """The floor as it was looked at last; `look` brings it up to date."""
 
@@ -75,6 +85,7 @@ class Floor:
         self._runs = ShiftRuns()
         self._queues = Queues()
         self._events = FloorEvents()
+        self._tallies: dict[str, tuple[object, _Tally]] = {}
         self._positions: list[tuple[datetime, int]] = []
         self._one_looks = asyncio.Lock()
 
@@ -91,8 +102,11 @@ class Floor:
         self._runs = await self._runs.read(connection, since, at)
         waiting = await self._queues.read(connection, self.site)
         stations = defaultdict(list)
+        of_kind: Counter[str] = Counter()
+        for queue, units in waiting.items():
+            of_kind[queue.kind] += units
         for row in await connection.execute(_STATIONS, site):
-            stations[row.line_id].append(self._station(row, waiting))
+            stations[row.line_id].append(self._station(row, of_kind[row.kind]))
         if None in stations:
             lines.append((None, "", Calendar("UTC")))
             shifts[None] = shift_at(Calendar("UTC"), at)
@@ -108,7 +122,7 @@ class Floor:
             products,
         )
 
-    def _station(self, row: Any, waiting: Mapping[Queue, int]) -> StationNow:
+    def _station(self, row: Any, waiting: int) -> StationNow:
         last = self._runs.last.get(row.name)
         return StationNow(
             row.name,
@@ -117,7 +131,7 @@ class Floor:
             row.state_since,
             row.state_reason,
             msgspec.convert(row.at_work, AtWork | None),
-            sum(units for queue, units in waiting.items() if queue.kind == row.kind),
+            waiting,
             last.verdict if last else None,
             row.is_held,
         )
@@ -131,23 +145,34 @@ class Floor:
         waiting: Mapping[Queue, int],
         at: datetime,
     ) -> LineNow:
-        names, kinds = {one.name for one in stations}, {one.kind for one in stations}
-        first = [run for run in self._runs.first.values() if run.station in names]
+        names, kinds = frozenset(one.name for one in stations), {one.kind for one in stations}
         queues = [(queue, units) for queue, units in waiting.items() if queue.kind in kinds]
         return LineNow(
             name,
             calendar.time_zone,
             shift,
             shift.holds(at),
-            first_pass(first, shift.start, shift.end),
-            _by_hour(first, shift, at),
-            stations,
-            sorted(queues, key=lambda one: (-one[1], one[0])),
-            self._causes(FAIL, names, shift),
-            self._causes(ERROR, names, shift),
+            stations=stations,
+            queues=sorted(queues, key=lambda one: (-one[1], one[0])),
+            **self._tally(name, names, shift, at)._asdict(),
         )
 
-    def _causes(self, verdict: str, stations: set[str], shift: Worked) -> list[Cause]:
+    def _tally(self, line: str, stations: frozenset[str], shift: Worked, at: datetime) -> _Tally:
+        """What the runs of a shift come to, counted again only when there are others or another hour began."""
+        key = (self._runs.version, stations, shift, int((at - shift.start) / AN_HOUR))
+        known, tally = self._tallies.get(line, (None, None))
+        if tally is None or known != key:
+            first = [run for run in self._runs.first.values() if run.station in stations]
+            tally = _Tally(
+                first_pass(first, shift.start, shift.end),
+                _by_hour(first, shift, at),
+                self._causes(FAIL, stations, shift),
+                self._causes(ERROR, stations, shift),
+            )
+            self._tallies[line] = key, tally
+        return tally
+
+    def _causes(self, verdict: str, stations: frozenset[str], shift: Worked) -> list[Cause]:
         told = [
             one
             for one in self._runs.bad.values()
@@ -173,9 +198,9 @@ def _calendar(row: Any) -> Calendar:
 
 def _by_hour(first: Sequence[JudgedRun], shift: Worked, at: datetime) -> list[Hour]:
     """The hours of the shift that have begun."""
-    hours = []
-    start = shift.start
-    while start < min(shift.end, at):
-        hours.append(Hour(start, first_pass(first, start, min(start + AN_HOUR, shift.end))))
-        start += AN_HOUR
-    return hours
+    begun = max(0, ceil((min(shift.end, at) - shift.start) / AN_HOUR))
+    of_hour = defaultdict(list)
+    for run in first:
+        of_hour[int((run.ended_at - shift.start) // AN_HOUR)].append(run)
+    starts = [shift.start + hour * AN_HOUR for hour in range(begun)]
+    return [Hour(start, first_pass(of_hour[hour], start, shift.end)) for hour, start in enumerate(starts)]

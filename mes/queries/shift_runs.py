@@ -47,11 +47,13 @@ class ToldRun(NamedTuple):
 class ShiftRuns:
     """The runs since a moment. `first`: the first that counts of each unit and step; one from before stands in the way.
 
-    `bad`: production runs that did not pass, by id. `last`: the newest run of each station.
+    `bad`: production runs that did not pass, by id. `last`: the newest run of each station. `version` rises with each
+    run that is taken or dropped, so that who counted need not count again.
     """
 
     def __init__(self) -> None:
         self.since = self._read_to = _NEVER
+        self.version = 0
         self.first: dict[tuple[str, str], JudgedRun] = {}
         self.bad: dict[str, ToldRun] = {}
         self.last: dict[str, JudgedRun] = {}
@@ -60,7 +62,9 @@ class ShiftRuns:
     async def read(self, connection: AsyncConnection, since: datetime, at: datetime) -> "ShiftRuns":
         """Up to date; `since` may move on. Where it moves back, everything is read anew, into another one."""
         if self.since > since:
-            return await ShiftRuns().read(connection, since, at)
+            anew = await ShiftRuns().read(connection, since, at)
+            anew.version += self.version + 1
+            return anew
         if self.since == _NEVER:
             start, ended_from = since, since
         else:
@@ -76,6 +80,7 @@ class ShiftRuns:
     def _take(self, row: Mapping[str, Any], at: datetime) -> None:
         run = JudgedRun(*(row[name] for name in JudgedRun._fields))
         self._taken[run.id] = at
+        self.version += 1
         if counts(run) and not row["repeated"]:
             take_first(self.first, run)
         known = self.last.get(run.station)
@@ -87,6 +92,7 @@ class ShiftRuns:
     def _forget(self, since: datetime, at: datetime) -> None:
         """Drop what ended before the shifts began, and what will not be read again."""
         if since != self.since:
+            self.version += 1
             self.first = {key: run for key, run in self.first.items() if run.ended_at >= since}
             self.bad = {key: told for key, told in self.bad.items() if told.run.ended_at >= since}
         self._taken = {key: taken for key, taken in self._taken.items() if taken > at - 3 * OVERLAP}

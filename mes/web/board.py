@@ -5,7 +5,7 @@ What is shown is chosen by the address: `line` one line, `show=trouble` only sta
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Annotated, Final, Literal, NamedTuple
 
 from fastapi import Query, Request, Response
@@ -25,6 +25,7 @@ board = pages()
 DENSE_FROM, CROWDED_FROM = 48, 16
 """From so many stations on a page, each is shown in as little room as it can be read in: at a desk, on a wall."""
 CAUSES_SHOWN: Final = 8
+STATIONS_KEPT: Final = 2000
 
 Show = Literal["all", "trouble"]
 
@@ -90,9 +91,7 @@ def pictured(now: FloorNow, choice: Choice) -> Picture:
     for line in lines:
         parts[f"line-{line.name}"] = fragment("board/line.html", line=line, states=_states(line.stations))
         for station in shown[line.name]:
-            parts[f"station-{station.name}"] = fragment(
-                "board/station.html", one=station, zone=line.time_zone, is_troubled=is_troubled(station)
-            )
+            parts[f"station-{station.name}"] = _station(station, line.time_zone)
     zone = lines[0].time_zone if lines else "UTC"
     parts["failing"] = fragment("board/failing.html", failing=_most(lines, "failing"), erring=_most(lines, "erring"))
     parts["troubles"] = fragment("board/troubles.html", troubles=now.troubles, zone=zone)
@@ -101,6 +100,12 @@ def pictured(now: FloorNow, choice: Choice) -> Picture:
     crowd = {"is_dense": count > DENSE_FROM, "is_crowded": count > CROWDED_FROM}
     told = {"now": now, "lines": lines, "shown": shown, "parts": parts, "choice": choice, **crowd}
     return Picture(parts, partial(fragment, "board/floor.html", **told))
+
+
+@lru_cache(maxsize=STATIONS_KEPT)
+def _station(station: StationNow, zone: str) -> str:
+    """A station's tile. Between two looks most stations are as they were, so what was rendered is kept."""
+    return fragment("board/station.html", one=station, zone=zone, is_troubled=is_troubled(station))
 
 
 def is_troubled(station: StationNow) -> bool:

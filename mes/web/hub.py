@@ -28,8 +28,10 @@ from mes.web.streams import Look, Picture, Stream, View, Watched, event
 
 BEAT_S: Final = 1.0
 """Pages hear something this often; the database is asked for signs of change as often."""
-ROUND_MIN_S: Final = 0.5
-"""Rounds begin at least so far apart, however much happens."""
+ROUND_MIN_S, ROUND_MAX_S = 0.5, 0.9
+"""However much happens, rounds begin so far apart: the more, the longer one takes: a huge floor costs little too."""
+ROUND_SHARE: Final = 30
+"""A round may take one such part of the time, as long as changes are still told within a second."""
 REFRESH_S: Final = 15.0
 """Everything is pictured anew this often without any sign: a shift ends without one."""
 LOGINS_S: Final = 3.0
@@ -122,10 +124,12 @@ class Hub:
 
     async def _pause(self, began: float) -> None:
         """Until something happens or the next beat is due, but long enough to let others work."""
+        took_s = time.monotonic() - began
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(BEAT_S - (time.monotonic() - began)):
+            async with asyncio.timeout(BEAT_S - took_s):
                 await self._woken.wait()
-        await asyncio.sleep(began + ROUND_MIN_S - time.monotonic())
+        apart_s = min(max(ROUND_MIN_S, ROUND_SHARE * took_s), ROUND_MAX_S)
+        await asyncio.sleep(began + apart_s - time.monotonic())
 
     async def _round(self) -> None:
         is_woken = self._woken.is_set()

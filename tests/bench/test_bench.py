@@ -22,3 +22,9 @@ def test_telemetry_is_measured_beside_a_row_per_sample() -> None:
     assert all(figures[rate] > 0 for rate in rates)
     assert figures["bytes_per_sample"] < figures["row_bytes_per_sample"]
     assert figures["journal_entries"] == figures["messages"]
+
+
+def test_open_boards_are_measured() -> None:
+    figures = measure("pages", short=True)
+    assert figures["usual_updates_seen"] > 0
+    assert figures["usual_serve_core_pct"] > 0

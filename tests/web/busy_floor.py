@@ -47,6 +47,7 @@ class BusyFloor:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     seed: int = 1
     ids: int = 0
+    marks: int = 0
     stations: dict[str, list[str]] = field(default_factory=dict)
     busy: set[str] = field(default_factory=set)
     """Stations with a unit in hand."""
