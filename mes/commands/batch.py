@@ -245,7 +245,6 @@ class Batch:
                 one.deviations.extend(_not_received(one, folding))
         await self._store(made)
         await self.recorder.record(made, folding, folded)
-        await folding.save()
 
     async def _store(self, made: Sequence[Translation]) -> None:
         await store_runs(self.connection, [one.run for one in made if one.run])

@@ -44,5 +44,4 @@ async def decide(
     folded = await folding.fold([one.entry for one in decisions], {})
     noted = [one._replace(deviations=(*one.deviations, *folded.deviations.get(one.entry.key, ()))) for one in decisions]
     await Recorder(folding.connection, site, recorded_at or folding.at).record(noted, folding, folded)
-    await folding.save()
     return folded

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -73,6 +74,7 @@ class Folding:
         self._events_of: dict[Key, tuple[Entry, ...]] = {}
         self._entries: dict[UnitId, list[Entry]] = defaultdict(list)
         self._taken_back: set[UnitId] = set()
+        self._applied: set[Key] = set()
 
     def stand_in(self, entry: Entry, events: tuple[Entry, ...], *, taken_back: bool) -> None:
         """Before it is folded: say what an entry newly comes to, and whether what an earlier one came to is not so."""
@@ -176,7 +178,8 @@ class Folding:
 
     def _apply(self, unit: LockedUnit, events: list[Entry | PositionChanged], holds: Sequence[Hold]) -> None:
         concerned = _concerning(holds, unit)
-        for event in sorted(events, key=lambda event: event.key):
+        for event in sorted(events, key=attrgetter("key")):
+            self._applied.add(event.key)
             outcome = apply(unit.progress, unit.definition, event, concerned, unit.order_ended_at)
             self.folded.deviations[event.key].extend(outcome.deviations)
             self._moved(event.key, unit.id, Move(outcome.state_before, outcome.state_after))
@@ -230,7 +233,9 @@ class Folding:
 
     async def _store(self, reasons_of: dict[Key, str]) -> None:
         again = {one.unit for one in self.folded.refolded}
-        await save_attempts(self.connection, (one for one in self.folded.attempts if one[0] not in again))
+        await save_attempts(
+            self.connection, (one for one in self.folded.attempts if one[0] not in again), self._applied
+        )
         runs = {attempt.closed_by: attempt.run_id for _, attempt in self.folded.attempts}
         opened = [
             Opened(unit, one, runs.get(one.opened_by), reasons_of.get(one.opened_by, "[]"))

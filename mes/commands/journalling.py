@@ -1,6 +1,7 @@
 """What settling messages writes into the journal: one entry per applied fact, one per thing decided because of it."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
@@ -52,6 +53,7 @@ class Recorder:
         self.site = site
         self.at = at
         self.events: list[Event] = []
+        self._settled: defaultdict[Key, list[str]] = defaultdict(list)
 
     def note_message(self, one: Body) -> None:
         """A message that was not applied at once."""
@@ -60,16 +62,22 @@ class Recorder:
         self.events.append(Event(f"mes.message.{one.fate}", (), data, name=f"{one.station}/{one.id or one.sha256}"))
 
     async def record(self, made: Sequence[Recordable], folding: Folding, folded: Folded) -> None:
-        """Everything that a fold did. Units' heads move on in `folding.units`; it saves them."""
+        """Everything that a fold did, units as they are after it included."""
+        for settlement in folded.settled:
+            self._settled[settlement.by].append(_uuid(settlement.id))
         facts = [(one.entry, one) for one in made if one.entry]
         for entry, one in sorted(facts, key=lambda fact: fact[0].key):
             self._fact(entry, one, folding.keys_of(entry), folded)
         self._consequences(folding, folded)
-        self.events += await self._orders(folding, folded)
         await self.write(folding)
+        await folding.save()
+        self.events = await self._orders(folding, folded)  # counts the units' states as they are now
+        await self.write()
 
     async def write(self, folding: Folding | None = None) -> list[Written]:
         """Compose and store what was collected."""
+        if not self.events:
+            return []
         units = folding.units if folding else {}
         others = [subject for event in self.events for subject in event.subjects if subject.id not in units]
         heads = await load_heads(self.connection, others)
@@ -88,7 +96,7 @@ class Recorder:
         if one.deviations:
             data["deviations"] = list(dict.fromkeys(reason.code for reason in one.deviations))
         data |= _moves(entry, keys, one.subjects, folded)
-        if settled := [_uuid(settlement.id) for settlement in folded.settled if settlement.by in keys]:
+        if settled := [one for key in keys for one in self._settled.get(key, ())]:
             data["settled"] = settled
         effective_at = None if one.events == () else entry.at
         self.events.append(Event(one.type or TYPES[type(entry.what)], one.subjects, data, effective_at))
@@ -129,7 +137,6 @@ class Recorder:
         orders = {folding.units[unit].work_order_id for unit in moved}
         if not orders - {None}:
             return []
-        await folding.save()
         return await follow_units(self.connection, (one for one in orders if one))
 
 

@@ -26,8 +26,8 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"can't digest {type(value).__name__}")
 
 
-encode = msgspec.json.Encoder(order="sorted", enc_hook=_plain).encode
-"""What digests of messages and runs are over: the bytes of their data with sorted names."""
+encode = msgspec.json.Encoder(order="deterministic", enc_hook=_plain).encode
+"""What digests of messages and runs are over: their data, fields in the order of the wire contract, names sorted."""
 
 
 def judged_run(

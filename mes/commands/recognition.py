@@ -22,6 +22,7 @@ from mes.formats.messages import (
     PartInstalled,
     PartReceived,
     PartRemoved,
+    RunReported,
     StationStatus,
     UnitRef,
 )
@@ -109,10 +110,13 @@ def _refs(message: Message) -> Iterator[UnitRef]:
 
 
 def _parts(message: Message) -> Iterator[Child | PartReceived]:
-    if isinstance(message.data, PartInstalled | PartRemoved):
-        yield message.data.child
-    if isinstance(message.data, PartReceived):
-        yield message.data
+    data = message.data
+    if type(data) is RunReported:  # nearly all there are, and they name no parts
+        return
+    if isinstance(data, PartInstalled | PartRemoved):
+        yield data.child
+    if isinstance(data, PartReceived):
+        yield data
 
 
 def _serials(messages: Iterable[Message]) -> set[str]:

@@ -42,6 +42,10 @@ def text(value: str | None) -> bytes:
     return _length(len(raw)) + raw
 
 
+word = lru_cache(10_000)(text)
+"""A text that is written time and again, as names of stations and steps are: packed once."""
+
+
 def binary(value: bytes | None) -> bytes:
     """A bytea, or a text that is encoded already."""
     return NULL if value is None else _length(len(value)) + value

@@ -141,7 +141,7 @@ async def write(connection: AsyncConnection, entries: Sequence[Written], at: dat
         "journal",
         ("id", "recorded_at", "type", "body"),
         [
-            copying.row(id, recorded_at, copying.text(one.type), copying.binary(one.body))
+            copying.row(id, recorded_at, copying.word(one.type), copying.binary(one.body))
             for id, one in zip(ids, entries, strict=True)
         ],
     )

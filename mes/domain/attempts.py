@@ -14,6 +14,7 @@ from mes.domain.facts import (
     PASS,
     PRODUCTION,
     SKIPPED,
+    Key,
     RunInterrupted,
     RunReported,
     Station,
@@ -145,7 +146,7 @@ def _interrupt(turn: Turn, attempt: OpenAttempt, at: datetime) -> None:
         attempt.interrupted = True
     else:
         turn.progress.open.remove(attempt)
-    turn.attempts.append(_as_recorded(attempt)._replace(outcome=INTERRUPTED, ended_at=at, closed_by=turn.key))
+    turn.attempts.append(_as_recorded(attempt, outcome=INTERRUPTED, ended_at=at, closed_by=turn.key))
 
 
 def _ended_attempt(turn: Turn, what: StepCompleted | RunReported) -> OpenAttempt | None:
@@ -166,8 +167,8 @@ def _set_aside(turn: Turn, what: RunReported, attempt: OpenAttempt | None) -> No
     turn.progress.open.remove(attempt)
     turn.progress.ended_runs[f"{attempt.station}/{attempt.run}"] = SKIPPED
     turn.attempts.append(
-        _as_recorded(attempt)._replace(
-            outcome=SKIPPED, claim=what.claim, run_id=what.run_id, ended_at=what.ended_at, closed_by=turn.key
+        _as_recorded(
+            attempt, outcome=SKIPPED, claim=what.claim, run_id=what.run_id, ended_at=what.ended_at, closed_by=turn.key
         )
     )
 
@@ -194,7 +195,8 @@ def _end(turn: Turn, what: StepCompleted | RunReported, attempt: OpenAttempt | N
     attempt.deviations = tuple(dict.fromkeys((*attempt.deviations, *(one.code for one in added))))
     counted = bool(broken) or _moves(turn, attempt, end.outcome)
     turn.attempts.append(
-        _as_recorded(attempt)._replace(
+        _as_recorded(
+            attempt,
             run_id=end.run_id,
             ended_at=end.at,
             claim=end.claim,
@@ -249,18 +251,28 @@ def _pass(turn: Turn, name: str) -> None:
         del progress.grants[grant]
 
 
-def _as_recorded(attempt: OpenAttempt) -> Attempt:
+def _as_recorded(
+    attempt: OpenAttempt,
+    *,
+    run_id: str | None = None,
+    ended_at: datetime | None = None,
+    claim: str | None = None,
+    outcome: str | None = None,
+    counted: bool = False,
+    closed_by: Key | None = None,
+) -> Attempt:
     return Attempt(
-        step=attempt.step,
-        number=attempt.number,
-        station=attempt.station,
-        run=attempt.run,
-        run_id=None,
-        started_at=attempt.started_at,
-        ended_at=None,
-        claim=None,
-        outcome=None,
-        counted=False,
-        deviations=attempt.deviations,
-        opened_by=attempt.opened_by,
+        attempt.step,
+        attempt.number,
+        attempt.station,
+        attempt.run,
+        run_id,
+        attempt.started_at,
+        ended_at,
+        claim,
+        outcome,
+        counted,
+        attempt.deviations,
+        attempt.opened_by,
+        closed_by,
     )

@@ -102,16 +102,20 @@ def unfilled(progress: Progress, positions: Iterable[str]) -> list[str]:
 
 def is_complete(progress: Progress, route: Route) -> bool:
     """Whether every step passed, every position is filled and no nonconformance is open."""
-    return (
-        not progress.nonconformances
-        and all(progress.result(name) == PASSED for name in route.steps)
-        and not unfilled(progress, route.positions)
-    )
+    if progress.nonconformances:
+        return False
+    for name in route.steps:  # a loop, for this is asked after every fact
+        if progress.result(name) != PASSED:
+            return False
+    return not unfilled(progress, route.positions)
 
 
 def has_failed(progress: Progress, route: Route) -> bool:
     """Whether a step failed and has not passed since."""
-    return any(step.result == FAILED for name, step in progress.steps.items() if name in route.steps)
+    for name, step in progress.steps.items():
+        if step.result == FAILED and name in route.steps:
+            return True
+    return False
 
 
 def _against_start(

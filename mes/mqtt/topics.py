@@ -1,5 +1,6 @@
 """The tree of topics: `mes/v1/{station}/{kind}`."""
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from mes.domain.identity import check_name, is_name
@@ -42,6 +43,7 @@ def topic(station: str, kind: str) -> str:
     return f"{ROOT}/{station}/{kind}"
 
 
+@lru_cache(10_000)
 def parse(topic: str) -> Address | None:
     """Whose topic it is, or None where it isn't one of ours."""
     if not topic.startswith(ROOT + "/"):
