@@ -16,6 +16,7 @@ from mes.commands.act import Act
 from mes.commands.decisions import Decision, decide
 from mes.commands.folding import Folding
 from mes.commands.ingest import TRIES_MAX, lost_to_another
+from mes.commands.inventories import reasons_against_going_on
 from mes.commands.proposed_parts import Proposed
 from mes.commands.recognition import Names, Waiting, lot_key
 from mes.commands.translation import ticket
@@ -170,7 +171,8 @@ async def _against(
     found = reasons_against(
         locked.progress, locked.definition, data.step, at_station, folding.at, holds, locked.order_ended_at
     )
-    return [*found, *await proposed.reasons_against(locked, data.step)]
+    inventory = await reasons_against_going_on(folding.connection, locked, data.step)
+    return [*found, *inventory, *await proposed.reasons_against(locked, data.step)]
 
 
 async def _decide(

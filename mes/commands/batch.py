@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mes.commands.folding import Folded, Folding
+from mes.commands.inventories import inventory_reasons
 from mes.commands.journalling import Recorder
 from mes.commands.recognition import Waiting, look_up, said_at
 from mes.commands.recordings import Recordings
@@ -15,6 +16,7 @@ from mes.commands.translation import Translation, Translator, ticket
 from mes.db import inbox
 from mes.db.identifiers import identify, taken
 from mes.db.inbox import APPLIED, DUPLICATE, PENDING, REJECTED, Body, Seen, Stored, Ticket
+from mes.db.inventories import store_inventories
 from mes.db.lots import receive_lots
 from mes.db.runs import operator_numbers, store_runs
 from mes.db.samples import store_chunks
@@ -244,6 +246,7 @@ class Batch:
                     one.deviations.extend(_with_unit(one, folded.deviations.get(key, ())))
                 one.deviations.extend(_not_received(one, folding))
         await self._store(made)
+        await self._read_inventories([one for one in made if one.inventory], folding)
         await self.recorder.record(made, folding, folded)
 
     async def _store(self, made: Sequence[Translation]) -> None:
@@ -254,6 +257,16 @@ class Batch:
         for one in made:
             if one.entry and isinstance(one.entry.what, UnitIdentified):
                 await identify(self.connection, one.entry.what.unit, one.entry.what.identifiers, one.entry.at)
+
+    async def _read_inventories(self, made: Sequence[Translation], folding: Folding) -> None:
+        """Keep readings, each with what it says against the record as it is now."""
+        if not made:
+            return
+        readings = [one.inventory for one in made if one.inventory]
+        await store_inventories(self.connection, readings)
+        for one, reading in zip(made, readings, strict=True):
+            definition = folding.units[reading.unit_id].definition
+            one.deviations.extend(await inventory_reasons(self.connection, reading, definition))
 
     async def _note_heard(self, messages: Iterable[Message]) -> None:
         newest: dict[str, Heard] = {}

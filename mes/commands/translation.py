@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from mes.commands.inventories import items_of
 from mes.commands.judging import encode, judged_run, told_of
 from mes.commands.recognition import Names, Waiting, effective, lot_key, said_at
 from mes.db.inbox import Ticket
+from mes.db.inventories import Inventory
 from mes.db.journal import Subject, new_id
 from mes.db.lots import LotReceipt
 from mes.db.products import Product
@@ -57,6 +59,7 @@ class Translation:
     lot_receipt: LotReceipt | None = None
     status: Status | None = None
     stream: Stream | None = None
+    inventory: Inventory | None = None
     events: tuple[Entry, ...] | None = None
     taken_back: bool = False
     type: str | None = None
@@ -97,6 +100,8 @@ def _natural_key(message: Message) -> list[Any] | None:
         return ["samples", data.run or [data.unit, data.step], data.start, sorted(data.channels)]
     if isinstance(data, wire.StepStarted | wire.StepCompleted):
         return [message.type, data.unit, data.step, data.run, data.at]
+    if isinstance(data, wire.InventoryRead):
+        return [message.type, data.unit, data.run, data.at]
     if isinstance(data, wire.PartReceived):
         return [message.type, data.part, data.maker, data.serial, data.lot, data.at]
     return None
@@ -161,12 +166,21 @@ class Translator:
             what = facts.UnitPacked(unit.id, data.into)
         elif isinstance(data, wire.UnitShipped):
             what = facts.UnitShipped(unit.id, data.order, data.to)
+        elif isinstance(data, wire.InventoryRead):
+            what = facts.InventoryRead(unit.id, station, data.run)
         else:
             raise TypeError(f"no translation for {message.type}")
         made = Translation(message, self._entry(message, at, what), (_subject(unit),))
+        if isinstance(data, wire.InventoryRead):
+            self._read_inventory(made, data, unit, at)
         if location := getattr(data, "location", None):
             made.data["location"] = location
         return made
+
+    def _read_inventory(self, made: Translation, data: wire.InventoryRead, unit: NamedUnit, at: datetime) -> None:
+        made.inventory = Inventory(unit.id, at, made.message.station, data.run, items_of(data))
+        made.events = ()
+        made.data |= {"items": len(made.inventory.items), "digest": hashlib.sha256(encode(data)).hexdigest()}
 
     def _run(self, message: Message, data: wire.RunReported, at: datetime, received_at: datetime) -> Translation:
         station = self.names.station(message)

@@ -23,6 +23,7 @@ TYPES: dict[type, str] = {
     facts.StepAnswered: "mes.step.answered",
     facts.StepStarted: "mes.unit.step.started",
     facts.SamplesTaken: "mes.samples.taken",
+    facts.InventoryRead: "mes.inventory.read",
     facts.PartRemoved: "mes.part.removed",
     facts.PartInstalled: "mes.part.installed",
     facts.StepCompleted: "mes.unit.step.completed",

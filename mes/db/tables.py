@@ -394,6 +394,19 @@ recording_line = Table(
     comment="Every distinct line of a recording: append-only, so that no order of arrival matters.",
 )
 
+inventory = Table(
+    "inventory",
+    metadata,
+    Column("id", ID, primary_key=True, comment="Internal id."),
+    Column("unit_id", ID, nullable=False, comment="Unit that was read."),
+    Column("at", MOMENT, nullable=False, comment="Effective time of the reading."),
+    Column("station", KEY, nullable=False, comment="Station."),
+    Column("run", KEY, comment="The station's own name for the attempt that it belongs to."),
+    Column("items", Text, nullable=False, comment="What was read, as JSON; see mes.domain.inventory.Item."),
+    Index("ix_inventory_unit_id", "unit_id", "at"),
+    comment="What electronics said is in units. Compared with what was built in at each reading.",
+)
+
 in_hand = Table(
     "in_hand",
     metadata,

@@ -157,6 +157,14 @@ class SamplesTaken(NamedTuple):
     excursions: tuple[Excursion, ...] | None = None
 
 
+class InventoryRead(NamedTuple):
+    """Electronics said what is in a unit; it changes nothing: what is installed is what was scanned."""
+
+    unit: UnitId
+    station: Station
+    run: str | None = None
+
+
 class UnitPacked(NamedTuple):
     """A station packed a unit, perhaps into a container named `into`."""
 
@@ -204,6 +212,7 @@ What: TypeAlias = (
     | StepAnswered
     | StepStarted
     | SamplesTaken
+    | InventoryRead
     | PartRemoved
     | PartInstalled
     | StepCompleted
@@ -225,6 +234,7 @@ _RANKS: dict[type, int] = {
             StepAnswered,
             StepStarted,
             SamplesTaken,
+            InventoryRead,
             PartRemoved,
             PartInstalled,
             StepCompleted,

@@ -150,20 +150,25 @@ class CautiousBridge(Bridge):
         log.error("a message of %s ended %d processes and is rejected", address.station, DEATHS_MAX)
         text = f"{DEATHS_MAX} processes of the MES ended with this message alone in hand; it is kept, and not tried."
         why = reason("crashed_repeatedly", text, deliveries=DEATHS_MAX)
-        rejected = Unreadable(address.station, one.payload, digest, *_claims(one.payload), (why,))
+        source, id, type_ = _claims(one.payload)
+        rejected = Unreadable(address.station, one.payload, digest, source, id, type_, (why,))
         await _patiently(lambda: self._reject(rejected))
         self.ack([one])
         return True
 
 
-def _claims(payload: bytes) -> list[str | None]:
+def _claims(payload: bytes) -> tuple[str | None, str | None, str | None]:
     """Source, id and type of a message, as far as they can be made out without decoding it as one."""
     try:
         told = json.loads(payload)
     except (ValueError, RecursionError):
-        return [None] * 3
-    claims = [told.get(name) for name in ("source", "id", "type")] if isinstance(told, dict) else [None] * 3
-    return [one if isinstance(one, str) and one.isprintable() and 0 < len(one) <= 255 else None for one in claims]
+        told = None
+    claims = told if isinstance(told, dict) else {}
+    return _claim(claims.get("source")), _claim(claims.get("id")), _claim(claims.get("type"))
+
+
+def _claim(value: Any) -> str | None:
+    return value if isinstance(value, str) and value.isprintable() and 0 < len(value) <= 255 else None
 
 
 def _digest(one: Delivery) -> bytes:

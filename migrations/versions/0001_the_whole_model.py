@@ -678,6 +678,28 @@ def upgrade() -> None:
         comment="Every distinct line of a recording: append-only, so that no order of arrival matters.",
     )
     op.create_table(
+        "inventory",
+        sa.Column("id", sa.UUID(as_uuid=False), nullable=False, comment="Internal id."),
+        sa.Column("unit_id", sa.UUID(as_uuid=False), nullable=False, comment="Unit that was read."),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False, comment="Effective time of the reading."),
+        sa.Column("station", sa.Text(collation="C"), nullable=False, comment="Station."),
+        sa.Column(
+            "run",
+            sa.Text(collation="C"),
+            nullable=True,
+            comment="The station's own name for the attempt that it belongs to.",
+        ),
+        sa.Column(
+            "items",
+            sa.Text(),
+            nullable=False,
+            comment="What was read, as JSON; see mes.domain.inventory.Item.",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_inventory")),
+        comment="What electronics said is in units. Compared with what was built in at each reading.",
+    )
+    op.create_index("ix_inventory_unit_id", "inventory", ["unit_id", "at"], unique=False)
+    op.create_table(
         "in_hand",
         sa.Column(
             "client_id",
@@ -1063,6 +1085,8 @@ def downgrade() -> None:
     op.drop_table("station")
     op.drop_table("token")
     op.drop_table("in_hand")
+    op.drop_index("ix_inventory_unit_id", table_name="inventory")
+    op.drop_table("inventory")
     op.drop_table("recording_line")
     op.drop_index(
         "ix_recording_open",

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -14,8 +15,8 @@ import asyncpg
 
 from mes.db.migrate import upgrade
 from mes.db.session import Database
+from mes.embedded import ports
 from mes.embedded.postgres import Postgres
-from tests import parts
 from tests.faults import counting, plan
 from tests.faults.rig import Network, Rig, set_up
 
@@ -137,7 +138,7 @@ class Matrix:
         folder = self.folder / f"{name}-{client}"
         folder.mkdir()
         station = [client, str(messages), str(PER_S), str(poisonous)]
-        port = parts.any_port()
+        port = _own_port()
         async with set_up(folder, self.postgres, url, port, station, case.network, case.ingest) as rig:
             await rig.start_ingest()
             rig.sender.start()
@@ -177,6 +178,11 @@ class Matrix:
             await asyncio.sleep(0.1)
 
 
+def _own_port() -> int:
+    """A port that is not taken while its server is dead: not one that connections are given, nor that others prefer."""
+    return ports.next_free(random.randint(20_000, 31_000))
+
+
 def _waiting(folder: Path) -> set[int]:
     """The numbers of the messages that wait in a station's spool."""
     spool = folder / "station.spool"
@@ -192,6 +198,7 @@ async def matrix() -> AsyncIterator[Matrix]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         postgres = Postgres(folder / "database", durable=True)
+        (postgres.data_dir / "postgres.port").write_text(str(_own_port()))
         async with postgres.running():
             yield Matrix(folder, postgres)
 

@@ -89,7 +89,7 @@ class Proxy:
             if self._delay_s:
                 await asyncio.sleep(self._random.random() * self._delay_s)
             held += some
-            while packet := _first(held):
+            while not writer.is_closing() and (packet := _first(held)):
                 held = held[len(packet) :]
                 writer.write(packet)
                 if packet[0] >> 4 == PUBLISH:

@@ -6,10 +6,10 @@ In FOLDER are the spool and `sent`, the numbers that were posted or acknowledged
 
 import json
 import sys
-import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import SimpleQueue
 
 import msgspec
 from paho.mqtt import client as paho
@@ -65,34 +65,28 @@ def _report(number: int, poisonous: int) -> RunReported:
 def plain(url: str, folder: Path, messages: int, per_s: float, poisonous: int) -> None:
     """Publishes everything with QoS 1, as often as paho thinks it must, until the broker has acknowledged it."""
     broker = parse_url(url)
+    acknowledged: SimpleQueue[int] = SimpleQueue()  # paho holds locks of its own while it calls back
     numbers: dict[int, int] = {}
-    room, left = threading.Semaphore(IN_FLIGHT_MAX), threading.Semaphore(0)
-    lock = threading.Lock()
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id="plain-station", clean_session=False)
     client.reconnect_delay_set(1, 1)
+    client.on_publish = lambda _c, _u, mid, *_: acknowledged.put(mid)
+    client.connect_async(broker.host, broker.port, 5)
+    client.loop_start()
     with (folder / "sent").open("a") as sent:
 
-        def acknowledged(_c: object, _u: object, mid: int, *_: object) -> None:
-            with lock:
-                number = numbers.pop(mid, None)
-            if number is not None:
-                sent.write(f"{number}\n")
-                sent.flush()
-                room.release()
-                left.release()
+        def forget_one() -> None:
+            sent.write(f"{numbers.pop(acknowledged.get())}\n")
+            sent.flush()
 
-        client.on_publish = acknowledged
-        client.connect_async(broker.host, broker.port, 5)
-        client.loop_start()
         pace = Pace(per_s)
         for number in range(messages):
-            room.acquire()
-            with lock:
-                told = client.publish(f"mes/v1/{plan.STATION}/run", _event(number, poisonous), qos=1)
-                numbers[told.mid] = number
+            mid = client.publish(f"mes/v1/{plan.STATION}/run", _event(number, poisonous), qos=1).mid
+            numbers[mid] = number
+            while len(numbers) >= IN_FLIGHT_MAX or (numbers and not acknowledged.empty()):
+                forget_one()
             pace.wait()
-        for _ in range(messages):
-            left.acquire()
+        while numbers:
+            forget_one()
     client.disconnect()
 
 

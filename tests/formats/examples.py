@@ -64,6 +64,18 @@ DATA: dict[str, tuple[str, dict[str, Any]]] = {
             "defects": [{"code": "SHORT", "position": "U12/GPU3", "text": "seen under the lens"}],
         },
     ),
+    "mes.inventory.read": (
+        "inventory",
+        {
+            "unit": "RK-1",
+            "at": AT,
+            "run": "r2",
+            "items": [
+                {"position": "GPU1", "part": "GPU", "serial": "G-1", "kind": "gpu", "firmware": {"VBIOS": "97"}},
+                {"position": "BMC", "firmware": "26.1"},
+            ],
+        },
+    ),
     "mes.samples.taken": (
         "samples",
         {

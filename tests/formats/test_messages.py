@@ -44,7 +44,7 @@ def test_every_example_is_read_and_written_back_the_same(type: str) -> None:
 @pytest.mark.parametrize("type", TYPES)
 def test_every_field_of_the_wire_is_in_an_example(type: str) -> None:
     kind, data = DATA[type]
-    alternatives = {"serial", "offsets_s", "location", "reason", "operator", "will"}
+    alternatives = {"serial", "offsets_s", "location", "reason", "operator", "will", "redfish"}
     fields = set(messages.TYPES[kind][type].__struct_encode_fields__)
     assert fields - set(data) <= alternatives
     assert set(data) <= fields

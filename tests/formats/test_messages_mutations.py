@@ -110,6 +110,7 @@ REQUIRED = [
         "mes.part.installed": ("parent", "position", "child", "at"),
         "mes.part.removed": ("parent", "position", "child", "at"),
         "mes.run.reported": ("unit", "step", "started_at", "ended_at", "outcome"),
+        "mes.inventory.read": ("unit", "at"),
         "mes.samples.taken": ("unit", "step", "start", "channels"),
         "mes.part.received": ("part", "at"),
         "mes.unit.identified": ("unit", "identifiers"),
@@ -133,7 +134,7 @@ def test_what_is_required_is_asked_for(type: str, path: Path) -> None:
 @pytest.mark.parametrize("type", DATA)
 def test_what_the_contract_calls_optional_may_be_missing(type: str) -> None:
     required = {path[1] for name, path in REQUIRED if name == type and len(path) == 2}
-    bare = {key: value for key, value in DATA[type][1].items() if key in required | {"lot", "period_s"}}
+    bare = {key: value for key, value in DATA[type][1].items() if key in required | {"lot", "period_s", "items"}}
     assert isinstance(read(type, json.dumps(event(type, bare)).encode()), Message)
 
 

@@ -28,6 +28,7 @@ TYPES: Final[Mapping[str, Mapping[str, type[Struct]]]] = {
     "assembly": {"mes.part.installed": facts.PartInstalled, "mes.part.removed": facts.PartRemoved},
     "run": {"mes.run.reported": facts.RunReported},
     "samples": {"mes.samples.taken": SamplesTaken},
+    "inventory": {"mes.inventory.read": facts.InventoryRead},
     "unit": {
         "mes.part.received": facts.PartReceived,
         "mes.unit.identified": facts.UnitIdentified,

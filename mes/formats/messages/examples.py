@@ -127,6 +127,23 @@ DATA: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
             "defects": [{"code": "OVER_POWER", "position": "GPU1", "text": "12 W over"}],
         },
     ),
+    "mes.inventory.read": (
+        "09:14:00",
+        {
+            "unit": UNIT,
+            "at": _at("09:14:00"),
+            "run": RUN,
+            "items": [
+                {
+                    "position": "GPU1",
+                    "part": "GPU-1",
+                    "serial": "GPU-000001",
+                    "firmware": {"VBIOS": "97.10"},
+                    "kind": "gpu",
+                }
+            ],
+        },
+    ),
     "mes.samples.taken": (
         "09:15:00",
         {

@@ -5,7 +5,7 @@ older MES. Every time is in UTC once decoded.
 """
 
 from decimal import Decimal
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct, field
 
@@ -213,6 +213,34 @@ class UnitShipped(Struct, frozen=True, omit_defaults=True):
         in_utc(self, "at")
 
 
+class InventoryItem(Struct, frozen=True, omit_defaults=True):
+    """What one device in a unit says of itself; a slot that was read as empty has neither part nor serial.
+
+    `firmware` is a version, or versions by name. What unprogrammed hardware reports is allowed: it matches nothing.
+    """
+
+    position: Text255
+    part: Text255 | None = None
+    serial: Annotated[str, Meta(max_length=255)] | None = None
+    firmware: Text255 | Annotated[dict[Text255, Text255], Meta(max_length=1000)] | None = None
+    kind: Text64 | None = None
+
+
+class InventoryRead(Struct, frozen=True, omit_defaults=True):
+    """What electronics say is in a unit: as items, or as Redfish resources by their odata ids."""
+
+    unit: UnitRef
+    at: Time
+    run: Text255 | None = None
+    items: Annotated[tuple[InventoryItem, ...], Meta(max_length=20_000)] = ()
+    redfish: Annotated[dict[str, Any], Meta(max_length=20_000)] | None = None
+
+    def __post_init__(self) -> None:
+        in_utc(self, "at")
+        if bool(self.items) == bool(self.redfish):
+            raise Wrong("send either items or Redfish resources", "items")
+
+
 class StationStatus(Struct, frozen=True, omit_defaults=True):
     """What a station is doing since when. A last `will` was written at connect: its moment is its arrival."""
 
@@ -245,6 +273,7 @@ Fact: TypeAlias = (
     | UnitIdentified
     | UnitPacked
     | UnitShipped
+    | InventoryRead
 )
 
 
