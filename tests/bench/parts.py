@@ -65,7 +65,7 @@ class Parts:
         ready.unlink(missing_ok=True)
         variables = {"MES_DATABASE_URL": database_url, "MES_MQTT_URL": self.broker.url, "MES_LOG_LEVEL": "WARNING"}
         argv = [sys.executable, "-m", "mes", name, "--ready-file", str(ready)]
-        async with Supervisor(self.folder, {**variables, **environment}) as services:
+        async with Supervisor(self.folder / name, {**variables, **environment}) as services:
             child = await services.start(name, argv, ready=_exists(ready))
             process = Service(child.process.pid, ready.stat().st_mtime)
             yield replace(process, began_cpu_s=process.cpu_s)

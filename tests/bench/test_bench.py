@@ -28,3 +28,12 @@ def test_open_boards_are_measured() -> None:
     figures = measure("pages", short=True)
     assert figures["usual_updates_seen"] > 0
     assert figures["usual_serve_core_pct"] > 0
+
+
+@pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed, and a bench preloads its queue")
+def test_asks_are_timed_beside_a_bare_echo() -> None:
+    figures = measure("ask", short=True)
+    assert 0 < figures["echo_p50_ms"] <= figures["echo_p99_ms"]
+    assert 0 < figures["ask_p50_ms"] <= figures["ask_p99_ms"]
+    assert figures["asks_loaded"] > 0
+    assert figures["ask_p99_loaded_ms"] > 0
