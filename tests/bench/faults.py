@@ -18,5 +18,5 @@ SHORT_MESSAGES = 200
 async def run(*, short: bool = False) -> dict[str, Any]:
     """Try out every case."""
     if short:
-        return await figures(("ingest", "network_duplicate"), ("sdk",), SHORT_KILLS, SHORT_MESSAGES)
+        return await figures(("ingest", "broker", "network_duplicate"), ("sdk",), SHORT_KILLS, SHORT_MESSAGES)
     return await figures(CASES, CLIENTS, KILLS, MESSAGES)

@@ -100,6 +100,7 @@ class Rig:
         main.send(signal.SIGKILL)
         self.kills += 1
         assert await main.ended(READY_S)
+        assert not self.postgres.alive
         await asyncio.sleep(self.chance.uniform(0, 0.3))
         await self.postgres.start()
 
@@ -110,6 +111,7 @@ class Rig:
         process.send(signal.SIGKILL)
         self.kills += 1
         assert await process.ended(READY_S)
+        assert not self.broker.alive
         await asyncio.sleep(self.chance.uniform(0, 0.3))
         await self.broker.start()
 
