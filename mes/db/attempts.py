@@ -17,7 +17,12 @@ _COLUMNS: Final = (
 )  # fmt: skip
 
 
+def _key(key: Key | None) -> bytes:
+    return copying.text(key_text(key) if key else None)
+
+
 def _row(unit_id: str, one: Attempt) -> bytes:
+    opened_key = _key(one.opened_by)
     return copying.row(
         copying.uuid(unit_id),
         copying.word(one.step),
@@ -31,8 +36,12 @@ def _row(unit_id: str, one: Attempt) -> bytes:
         copying.word(one.outcome),
         copying.truth(one.counted),
         copying.texts(one.deviations),
-        copying.text(key_text(one.opened_by)),
-        copying.text(key_text(one.closed_by) if one.closed_by else None),
+        opened_key,
+        copying.NULL
+        if one.closed_by is None
+        else opened_key
+        if one.closed_by == one.opened_by
+        else _key(one.closed_by),
     )
 
 
