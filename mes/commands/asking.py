@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mes.commands.act import Act
+from mes.commands.calibrations import calibration_reasons
 from mes.commands.decisions import Decision, decide
 from mes.commands.folding import Folding
 from mes.commands.ingest import TRIES_MAX, lost_to_another
@@ -168,11 +169,13 @@ async def _against(
     step = locked.definition.step(data.step) if locked.definition else None
     at_station = station or Station(asked.station, step.station_kind if step else "")
     holds = (await folding.holds_concerning(unit.id))[unit.id]
-    found = reasons_against(
+    against = reasons_against(
         locked.progress, locked.definition, data.step, at_station, folding.at, holds, locked.order_ended_at
     )
-    inventory = await reasons_against_going_on(folding.connection, locked, data.step)
-    return [*found, *inventory, *await proposed.reasons_against(locked, data.step)]
+    found = list(against)
+    found += await calibration_reasons(folding.connection, asked.station, folding.at)
+    found += await reasons_against_going_on(folding.connection, locked, data.step)
+    return [*found, *await proposed.reasons_against(locked, data.step)]
 
 
 async def _decide(

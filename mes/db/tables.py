@@ -123,6 +123,8 @@ station = Table(
     Column("state_reason", Text, comment="Why, as it said."),
     Column("heard_at", MOMENT, comment="When anything of it was last settled."),
     Column("clock_skew_s", Double, comment="Its clock minus ours at its newest message; seconds."),
+    Column("calibrated_until", MOMENT, comment="Until when it is calibrated; null: it needs no calibration."),
+    Column("calibration", Text, comment="Certificate of its calibration."),
     Column("broker_password", Text, comment="Hash of its secret as brokers keep passwords; null: it has none yet."),
     UniqueConstraint("site", "name"),
     comment="Stations: who may speak, and how they last said they are.",

@@ -34,7 +34,10 @@ class LineView:
 
 @dataclass(frozen=True, slots=True)
 class StationView:
-    """A station. `clock_skew_s`: its clock minus ours, as measured last; `heard_at`: when it last said anything."""
+    """A station. `clock_skew_s`: its clock minus ours, as measured last; `heard_at`: when it last said anything.
+
+    `calibrated_until`: from then on no step is granted there; null: it needs no calibration.
+    """
 
     name: str
     kind: str
@@ -44,6 +47,8 @@ class StationView:
     state_reason: str | None
     heard_at: datetime | None
     clock_skew_s: float | None
+    calibrated_until: datetime | None
+    calibration: str | None
 
 
 _LINES = """
@@ -57,7 +62,8 @@ _LIST = text(
     _LINES + "WHERE l.site = :site AND (CAST(:after AS text) IS NULL OR l.name > :after) ORDER BY l.name LIMIT :limit"
 )
 _STATIONS = """
-    SELECT s.name, s.kind, l.name AS line, s.state, s.state_since, s.state_reason, s.heard_at, s.clock_skew_s
+    SELECT s.name, s.kind, l.name AS line, s.state, s.state_since, s.state_reason, s.heard_at, s.clock_skew_s,
+           s.calibrated_until, s.calibration
     FROM station s LEFT JOIN line l ON l.id = s.line_id
 """
 _STATION = text(_STATIONS + "WHERE s.site = :site AND s.name = :name")

@@ -36,6 +36,7 @@ ROLES: Mapping[str, frozenset[str]] = {
     "GET /lines/{line}": READERS,
     "GET /lines": READERS,
     "GET /stations": READERS,
+    "PUT /stations/{station}/calibration": _QUALITY,
     "GET /stations/{station}": READERS,
     "POST /stations/{station}/messages": _STATIONS,
     "POST /goods-receipts": frozenset({"erp", "operator", "supervisor", "admin"}),

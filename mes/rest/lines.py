@@ -6,11 +6,12 @@ from fastapi import Body as BodyOf
 from fastapi import Request, Response
 from pydantic import Field, model_validator
 
+from mes.commands.calibrations import calibrate
 from mes.commands.lines import LineCalendar, StationOfLine, put_line
 from mes.queries.lines import LineView, StationView, line_view, list_lines, list_stations, station_view
 from mes.queries.pages import Page
 from mes.rest.door import act_of, database_of, router, settings_of
-from mes.rest.values import LIMIT, Body, Clock, Cursor, Day, Label, Limit, Name
+from mes.rest.values import LIMIT, Body, Clock, Cursor, Day, Label, Limit, Moment, Name
 
 lines = router("/lines", "lines")
 stations = router("/stations", "lines")
@@ -117,6 +118,26 @@ async def get_list(request: Request, limit: Limit = LIMIT, cursor: Cursor = None
     """Lines by name."""
     async with database_of(request).reading() as connection:
         return await list_lines(connection, settings_of(request).site, limit=limit, cursor=cursor)
+
+
+class CalibrationBody(Body):
+    """Until when a station is calibrated, and by which certificate; null: it measures nothing that needs it."""
+
+    calibrated_until: Moment | None
+    certificate: Label | None = None
+
+
+_CALIBRATION = {"calibrated_until": "2027-11-22T00:00:00Z", "certificate": "DKD-4711"}
+CalibrationIn = Annotated[CalibrationBody, BodyOf(openapi_examples={"a year": {"value": _CALIBRATION}})]
+
+
+@stations.put("/{station}/calibration")
+async def put_calibration(request: Request, station: Name, body: CalibrationIn) -> StationView:
+    """Say until when a station is calibrated. After that no step is granted there."""
+    act = act_of(request)
+    async with database_of(request).transaction() as connection:
+        await calibrate(connection, station, body.calibrated_until, body.certificate, act)
+        return await station_view(connection, station, act.site)
 
 
 @stations.get("/{station}")

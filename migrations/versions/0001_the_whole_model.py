@@ -837,6 +837,13 @@ def upgrade() -> None:
             "clock_skew_s", sa.Double(), nullable=True, comment="Its clock minus ours at its newest message; seconds."
         ),
         sa.Column(
+            "calibrated_until",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="Until when it is calibrated; null: it needs no calibration.",
+        ),
+        sa.Column("calibration", sa.Text(), nullable=True, comment="Certificate of its calibration."),
+        sa.Column(
             "broker_password",
             sa.Text(),
             nullable=True,

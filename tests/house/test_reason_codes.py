@@ -10,12 +10,8 @@ from tests.house.sources import CODE, named, python_files, tree
 SPEAKERS = ("reason", "refuse", "Reason")
 HOME = "mes/domain/refusals.py"
 RESERVED = {
-    "crashed_repeatedly",
-    "expired_calibration",
-    "firmware_mismatch",
     "operator_not_qualified",
     "program_not_approved",
-    "unit_mismatch",
     "work_order_held",
 }
 """Stable words of the contract whose rules are still to come. May only shrink."""
