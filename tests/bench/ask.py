@@ -118,15 +118,15 @@ async def run(*, short: bool = False) -> dict[str, Any]:
     async with running() as parts:
         await parts.floor(size.units + 2 * size.asks)
         database_url = await parts.fresh_database()
-        async with parts.service("ingest", database_url):
+        async with parts.process("ingest", database_url):
             pass  # from now on the broker keeps messages for it
-        async with parts.service("answer", database_url):
+        async with parts.process("answer", database_url):
             with station(parts.broker.url) as asking:
                 await _timed(lambda _: asking.echo(), 20)
                 echo = await _timed(lambda _: asking.echo(), size.asks)
                 idle = await _timed(lambda number: asking.ask(asked_units[number]), size.asks)
                 await asyncio.to_thread(publish, port(parts.broker.url), made)
-                async with receipts(parts.broker.url) as told, parts.service("ingest", database_url) as ingest:
+                async with receipts(parts.broker.url) as told, parts.process("ingest", database_url) as ingest:
                     loaded: list[float] = []
                     while sum(told.fates.values()) < len(made) and len(loaded) < size.asks:
                         loaded.append(await asyncio.to_thread(asking.ask, asked_units[size.asks + len(loaded)]))

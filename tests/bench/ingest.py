@@ -93,7 +93,7 @@ class Rate(NamedTuple):
 async def preloaded(parts: Parts, database_url: str, made: Sequence[bytes], **environment: str) -> Rate:
     """The rate from a full queue."""
     await asyncio.to_thread(publish, port(parts.broker.url), made)
-    async with receipts(parts.broker.url) as told, parts.service("ingest", database_url, **environment) as ingest:
+    async with receipts(parts.broker.url) as told, parts.process("ingest", database_url, **environment) as ingest:
         await told.all(len(made))
         return Rate(
             len(made) / (told.last_at - ingest.up_at), ingest.cpu_s / len(made) * 1e6, ingest.peak_mib, told.fates
@@ -103,7 +103,7 @@ async def preloaded(parts: Parts, database_url: str, made: Sequence[bytes], **en
 async def live(parts: Parts, database_url: str, units: int, messages: int) -> Rate:
     """The rate while a publisher on the same machine sends as fast as the broker takes it."""
     argv = ("-m", "tests.bench.publisher", str(port(parts.broker.url)), str(units))
-    async with receipts(parts.broker.url) as told, parts.service("ingest", database_url) as ingest:
+    async with receipts(parts.broker.url) as told, parts.process("ingest", database_url) as ingest:
         publisher = await asyncio.create_subprocess_exec(sys.executable, *argv, stdin=PIPE, stdout=PIPE)
         assert publisher.stdout is not None
         await publisher.stdout.readline()
@@ -178,7 +178,7 @@ async def run(*, short: bool = False) -> dict[str, Any]:
     async with running() as parts:
         await parts.floor(size.units)
         raw = rivals.Raw(parts.folder, said)
-        async with parts.service("ingest", await parts.fresh_database()):
+        async with parts.process("ingest", await parts.fresh_database()):
             pass  # from now on the broker keeps messages for it
         pairs = []
         for number in range(size.pairs):

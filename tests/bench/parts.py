@@ -59,7 +59,7 @@ class Parts:
             await query(self.postgres.url_of("postgres"), statement)
 
     @asynccontextmanager
-    async def service(self, name: str, database_url: str, **environment: str) -> AsyncIterator["Service"]:
+    async def process(self, name: str, database_url: str, **environment: str) -> AsyncIterator["Running"]:
         """One of the MES's processes on a database, ready; ended with the block."""
         ready = self.folder / f"{name}.ready"
         ready.unlink(missing_ok=True)
@@ -67,12 +67,12 @@ class Parts:
         argv = [sys.executable, "-m", "mes", name, "--ready-file", str(ready)]
         async with Supervisor(self.folder / name, {**variables, **environment}) as services:
             child = await services.start(name, argv, ready=_exists(ready))
-            process = Service(child.process.pid, ready.stat().st_mtime)
-            yield replace(process, began_cpu_s=process.cpu_s)
+            started = Running(child.process.pid, ready.stat().st_mtime)
+            yield replace(started, began_cpu_s=started.cpu_s)
 
 
 @dataclass(frozen=True)
-class Service:
+class Running:
     """A running process: its number, when it was connected (Unix time), the processor time it had used by then."""
 
     pid: int

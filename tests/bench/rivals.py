@@ -104,11 +104,11 @@ def script(url: str) -> Callable[[str, dict[str, Any]], None]:
     return store
 
 
-class _Base(DeclarativeBase):
+class _Mapping(DeclarativeBase):
     pass
 
 
-class HandMeasurement(_Base):
+class HandMeasurement(_Mapping):
     """One value, mapped."""
 
     __tablename__ = "hand_measurement"
@@ -119,7 +119,7 @@ class HandMeasurement(_Base):
     unit: Mapped[str]
 
 
-class HandRun(_Base):
+class HandRun(_Mapping):
     """One run with its values, mapped."""
 
     __tablename__ = "hand_run"
