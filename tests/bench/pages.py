@@ -25,7 +25,7 @@ from mes.commands.logins import open_login
 from mes.db.migrate import upgrade
 from mes.db.session import Database
 from mes.embedded.postgres import Postgres
-from tests.bench.parts import Service, query
+from tests.bench.parts import Running, query
 from tests.parts import any_port
 from tests.web.busy_floor import BusyFloor
 
@@ -154,7 +154,7 @@ async def _open(database: Database, url: str, boards: int) -> AsyncIterator[list
 
 
 @asynccontextmanager
-async def _serving(url: str) -> AsyncIterator[tuple[str, Service]]:
+async def _serving(url: str) -> AsyncIterator[tuple[str, Running]]:
     """`mes serve` as a process of its own."""
     port = any_port()
     environment = {**os.environ, "MES_DATABASE_URL": url, "MES_PORT": str(port), "MES_LOG_LEVEL": "WARNING"}
@@ -164,7 +164,7 @@ async def _serving(url: str) -> AsyncIterator[tuple[str, Service]]:
         async with httpx.AsyncClient() as client, asyncio.timeout(60):
             while not await _answers(client, address):  # noqa: ASYNC110 - it has no other way to say so
                 await asyncio.sleep(0.1)
-        yield address, Service(process.pid, time.time())
+        yield address, Running(process.pid, time.time())
     finally:
         process.terminate()
         await process.wait()
