@@ -32,8 +32,8 @@ FAULTS = (
         "acknowledge-before-commit",
         "Acknowledged means committed.",
         "mes/mqtt/consumer.py",
-        "        settled = await settle(arrived, at) if arrived else ()\n",
-        "        bridge.ack(batch)\n        settled = await settle(arrived, at) if arrived else ()\n",
+        "            settled = await self._settle(arrived, at) if arrived else ()\n",
+        "            self._bridge.ack(batch)\n            settled = await self._settle(arrived, at) if arrived else ()\n",
         ("tests/mqtt/test_consumer.py::test_it_is_acknowledged_only_once_settled",),
     ),
     Fault(
@@ -104,7 +104,7 @@ FAULTS = (
         "failed-counts-as-passed",
         "A failed test does not pass its step.",
         "mes/domain/attempts.py",
-        "        _fail(turn, attempt.step)\n",
+        "        turn.fail(attempt.step)\n",
         "        _pass(turn, attempt.step)\n",
         ("tests/domain/test_attempts.py::test_a_fail_always_fails_the_step_and_opens_a_nonconformance",),
     ),
@@ -125,6 +125,22 @@ FAULTS = (
         ("tests/commands/test_ingest.py::test_order_batches_and_repeats_never_matter",),
     ),
     Fault(
+        "watched-limit-ignored",
+        "A limit that is broken too long while a run is on fails it.",
+        "mes/domain/live_limits.py",
+        "        if stay.lasted_s >= one.allowed_s:\n",
+        "        if False:\n",
+        ("tests/domain/test_live_limits.py::test_too_long_beyond_a_limit_fails_the_step_at_once",),
+    ),
+    Fault(
+        "merged-telemetry-cut",
+        "Telemetry that is merged keeps every sample.",
+        "mes/domain/telemetry.py",
+        "    values = [value for one in stretches for value in one.values]\n",
+        "    values = [value for one in stretches[1:] for value in one.values]\n",
+        ("tests/domain/test_telemetry.py::test_merging_keeps_every_sample_whatever_the_order",),
+    ),
+    Fault(
         "open-to-everybody",
         "A token does what its role may do, and nothing else.",
         "mes/rest/access.py",
@@ -133,7 +149,7 @@ FAULTS = (
         ("tests/rest/test_access.py::test_every_role_on_every_route",),
     ),
 )
-QUICK = ("missing-value-passes", "limits-exclusive", "predecessors-ignored")
+QUICK = ("missing-value-passes", "limits-exclusive", "predecessors-ignored", "watched-limit-ignored")
 """Tried by the suite itself: their tests need nothing but Python."""
 
 
