@@ -87,7 +87,8 @@ class Written(NamedTuple):
 
 def moment(at: datetime) -> str:
     """A moment as the journal writes it: RFC 3339 in UTC with microseconds."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"  # strftime takes five times as long
+    in_utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return in_utc.isoformat(timespec="microseconds")[:-6] + "Z"  # strftime takes five times as long
 
 
 def compose(event: Event, heads: Mapping[str, Head], site: str, at: datetime) -> Written:
