@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from stations.floor.kinds import DOCK, PACKING, REPAIR, SOAK_MIN_S, kind_of
+from stations.floor.kinds import DOCK, PACKING, REPAIR, SOAK_MIN_S, kind_of, short_lines, short_word
 from stations.floor.products import Catalog, Product, Step
 from stations.floor.schedule import Pool, Schedule
 
@@ -52,11 +52,12 @@ class Plant:
     pools: dict[tuple[str, str], Pool[Bench]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for family, kinds in self._kinds_by_family().items():
-            for kind in kinds:
-                self._furnish(family, kind)
-        for kind in (DOCK, PACKING):
-            self._furnish(LOGISTICS, kind)
+        kinds_by_line = {**self._kinds_by_family(), LOGISTICS: [DOCK, PACKING]}
+        short = short_lines(kinds_by_line)
+        for line, kinds in kinds_by_line.items():
+            words = [short_word(kind) for kind in kinds]
+            for kind, word in zip(kinds, words, strict=True):
+                self._furnish(line, kind, f"{short[line]}-{word if words.count(word) == 1 else kind}")
 
     def _kinds_by_family(self) -> dict[str, list[str]]:
         found: dict[str, dict[str, None]] = {}
@@ -66,9 +67,10 @@ class Plant:
             kinds.update(dict.fromkeys(step.station_kind for step in product.route))
         return {family: [*kinds, REPAIR] for family, kinds in sorted(found.items())}
 
-    def _furnish(self, line: str, kind: str) -> None:
+    def _furnish(self, line: str, kind: str, name: str) -> None:
+        """Stations called `name`, from 1 on."""
         like = kind_of(kind)
-        benches = [Bench(f"{line}-{kind}-{number}", kind, line) for number in range(1, like.stations + 1)]
+        benches = [Bench(f"{name}-{number}", kind, line) for number in range(1, like.stations + 1)]
         self.benches += benches
         self.pools[line, kind] = Pool([bench for _ in range(like.slots) for bench in benches])
 

@@ -10,6 +10,7 @@ import pytest
 from mes.formats.messages import PartInstalled, PartRemoved, RunReported, SamplesTaken, StepStarted, encode_event
 from mes.formats.product_document import to_document
 from stations.floor.deeds import After, Away, Back, Clock, Deed, Diagnosed, Fact, Ordered, Pause, Question, Repaired
+from stations.floor.kinds import short_lines
 from stations.floor.production import Production
 from tests.deploy.delivered import RACK, definitions
 
@@ -159,3 +160,16 @@ def test_production_without_an_end_keeps_every_line_busy() -> None:
     for hour in range(1, 13):
         production.schedule.run(10 * 86_400 + hour * 3600)
         assert len(production.diary.take()) > 60
+
+
+def test_stations_have_short_names_of_their_own() -> None:
+    names = [bench.name for bench in built()[0].plant.benches]
+    assert {"cab-crimp-1", "rack-hipot-2", "com-prov-1", "log-dock-1"} <= set(names)
+    assert len(set(names)) == len(names)
+    assert max(map(len, names)) <= 14
+    assert short_lines(["rack", "net", "network", "neural"]) == {
+        "rack": "rack",
+        "net": "net",
+        "network": "netw",
+        "neural": "neur",
+    }
