@@ -112,10 +112,7 @@ def is_complete(progress: Progress, route: Route) -> bool:
 
 def has_failed(progress: Progress, route: Route) -> bool:
     """Whether a step failed and has not passed since."""
-    for name, step in progress.steps.items():
-        if step.result == FAILED and name in route.steps:
-            return True
-    return False
+    return any(step.result == FAILED and name in route.steps for name, step in progress.steps.items())
 
 
 def _against_start(

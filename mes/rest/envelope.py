@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mes.domain.refusals import SENTENCES
 from mes.rest.errors import MEDIA_TYPE, problem_body
 
-API_VERSION = 1
+API_VERSION = 2
 """Rises with each change of the API and has a line in the CHANGELOG."""
 
 log = logging.getLogger(__name__)

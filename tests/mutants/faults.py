@@ -33,7 +33,8 @@ FAULTS = (
         "Acknowledged means committed.",
         "mes/mqtt/consumer.py",
         "            settled = await self._settle(arrived, at) if arrived else ()\n",
-        "            self._bridge.ack(batch)\n            settled = await self._settle(arrived, at) if arrived else ()\n",
+        "            self._bridge.ack(batch)\n"
+        "            settled = await self._settle(arrived, at) if arrived else ()\n",
         ("tests/mqtt/test_consumer.py::test_it_is_acknowledged_only_once_settled",),
     ),
     Fault(
