@@ -4,7 +4,10 @@ A unit that fails for the same thing three times is one unit; a run that broke t
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+BARE: Final = "claim_failed"
+"""The reason that says no more than that the station said so."""
 
 
 class Bad(NamedTuple):
@@ -41,15 +44,19 @@ def what_of(reason: Mapping[str, Any]) -> str:
     return str(reason["code"]).replace("_", " ")
 
 
+def most_telling(reasons: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """The reasons without the one that only repeats the station's claim, unless there is no other."""
+    return [one for one in reasons if one.get("code") != BARE] or reasons
+
+
 def causes(bad: Iterable[Bad], most: int) -> list[Cause]:
     """The causes with the most units first. `bad` in the order in which it happened."""
     found: dict[tuple[str, str, str], list[tuple[Bad, str]]] = {}
     for run in bad:
-        for what, text in {what_of(one): str(one["text"]) for one in run.reasons}.items():
+        for what, text in {what_of(one): str(one["text"]) for one in most_telling(run.reasons)}.items():
             found.setdefault((run.part, run.step, what), []).append((run, text))
     told = [_cause(*key, runs) for key, runs in found.items()]
-    # A bare claim says least: where the same runs name a value, it comes after.
-    return sorted(told, key=lambda one: (-one.units, one.what == "claim failed", one[:3]))[:most]
+    return sorted(told, key=lambda one: (-one.units, one[:3]))[:most]
 
 
 def _cause(part: str, step: str, what: str, runs: Sequence[tuple[Bad, str]]) -> Cause:

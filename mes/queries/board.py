@@ -22,7 +22,7 @@ from mes.domain.facts import ERROR, FAIL
 from mes.domain.yields import JudgedRun, Yield, first_pass
 from mes.queries.board_views import AtWork, FloorNow, Hour, LineNow, StationNow
 from mes.queries.floor_events import FloorEvents
-from mes.queries.queues import Queue, Queues
+from mes.queries.queues import Queue, Queues, by_line
 from mes.queries.shift_runs import ShiftRuns
 from mes.queries.troubles import read_troubles
 
@@ -100,27 +100,36 @@ class Floor:
         shifts = {line_id: shift_at(calendar, at) for line_id, _, calendar in lines}
         since = min((shift.start for shift in shifts.values()), default=at - timedelta(days=1))
         self._runs = await self._runs.read(connection, since, at)
-        waiting = await self._queues.read(connection, self.site)
+        rows = (await connection.execute(_STATIONS, site)).all()
+        queues = await self._waiting(connection, rows)
+        of_kind = {line: _by_kind(waiting) for line, waiting in queues.items()}
         stations = defaultdict(list)
-        of_kind: Counter[str] = Counter()
-        for queue, units in waiting.items():
-            of_kind[queue.kind] += units
-        for row in await connection.execute(_STATIONS, site):
-            stations[row.line_id].append(self._station(row, of_kind[row.kind]))
+        for row in rows:
+            waiting = of_kind[row.line_id][row.kind] if row.line_id in of_kind else 0
+            stations[row.line_id].append(self._station(row, waiting))
         if None in stations:
             lines.append((None, "", Calendar("UTC")))
             shifts[None] = shift_at(Calendar("UTC"), at)
         position, products = (await connection.execute(_NUMBERS)).one()
         return FloorNow(
             at,
-            [self._line(name, calendar, shifts[key], stations[key], waiting, at) for key, name, calendar in lines],
-            sum(waiting.values()),
+            [
+                self._line(name, calendar, shifts[key], stations[key], queues.get(key, {}), at)
+                for key, name, calendar in lines
+            ],
             dict(iter(await connection.execute(_UNITS, site))),
             await read_troubles(connection, self.site),
             await self._events.read(connection),
             self._rate(at, position),
             products,
         )
+
+    async def _waiting(self, connection: AsyncConnection, rows: Sequence[Any]) -> Mapping[str | None, Counter[Queue]]:
+        """What waits on each line that has stations."""
+        kinds: dict[str | None, set[str]] = defaultdict(set)
+        for row in rows:
+            kinds[row.line_id].add(row.kind)
+        return by_line(await self._queues.read(connection, self.site), kinds, {row.name: row.line_id for row in rows})
 
     def _station(self, row: Any, waiting: int) -> StationNow:
         last = self._runs.last.get(row.name)
@@ -142,18 +151,17 @@ class Floor:
         calendar: Calendar,
         shift: Worked,
         stations: Sequence[StationNow],
-        waiting: Mapping[Queue, int],
+        queues: Mapping[Queue, int],
         at: datetime,
     ) -> LineNow:
-        names, kinds = frozenset(one.name for one in stations), {one.kind for one in stations}
-        queues = [(queue, units) for queue, units in waiting.items() if queue.kind in kinds]
+        names = frozenset(one.name for one in stations)
         return LineNow(
             name,
             calendar.time_zone,
             shift,
             shift.holds(at),
             stations=stations,
-            queues=sorted(queues, key=lambda one: (-one[1], one[0])),
+            queues=sorted(queues.items(), key=lambda one: (-one[1], one[0])),
             **self._tally(name, names, shift, at)._asdict(),
         )
 
@@ -189,6 +197,14 @@ class Floor:
         begun, first = self._positions[0]
         watched_s = (at - begun).total_seconds()
         return (position - first) / watched_s * 60 if watched_s >= RATE_FROM_S else None
+
+
+def _by_kind(queues: Mapping[Queue, int]) -> Counter[str]:
+    """Units that wait for each kind of station."""
+    of_kind: Counter[str] = Counter()
+    for queue, units in queues.items():
+        of_kind[queue.kind] += units
+    return of_kind
 
 
 def _calendar(row: Any) -> Calendar:

@@ -25,7 +25,9 @@ class AtWork:
 
 @dataclass(frozen=True, slots=True)
 class StationNow:
-    """A station. `state` as it last said; `waiting`: units that wait for its kind; `last`: its newest verdict."""
+    """A station. `state` as it last said; `waiting`: units that wait for its kind on its line; `last`: its newest
+    verdict.
+    """
 
     name: str
     kind: str
@@ -48,7 +50,7 @@ class Hour:
 
 @dataclass(frozen=True, slots=True)
 class LineNow:
-    """A line; `name` is empty for stations that stand in none. `queues`: what waits for its kinds, longest first."""
+    """A line; `name` is empty for stations that stand in none. `queues`: what waits for its kinds, most first."""
 
     name: str
     time_zone: str
@@ -68,7 +70,6 @@ class FloorNow:
 
     at: datetime
     lines: Sequence[LineNow]
-    waiting: int
     units: Mapping[str, int]
     troubles: Troubles
     events: Sequence[FloorEvent]

@@ -9,6 +9,8 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mes.domain.causes import most_telling
+
 SHOWN: Final = 8
 COUNTED: Final = 10_000
 """Beyond so many messages it does not matter how many there are."""
@@ -16,7 +18,7 @@ COUNTED: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class OpenNonconformance:
-    """A nonconformance that somebody should go on with; `why`: the first of its reasons in a sentence."""
+    """A nonconformance that somebody should go on with; `why`: the most telling of its reasons in a sentence."""
 
     id: str
     serial: str
@@ -87,5 +89,6 @@ async def read_troubles(connection: AsyncConnection, site: str) -> Troubles:
 
 
 def _nonconformance(row: Any) -> OpenNonconformance:
-    why = [str(one["text"]) for one in json.loads(row.reasons)]
-    return OpenNonconformance(row.id, row.serial, row.part, row.step, row.state, row.opened_at, why[0] if why else "")
+    told = most_telling(json.loads(row.reasons))
+    why = str(told[0]["text"]) if told else ""
+    return OpenNonconformance(row.id, row.serial, row.part, row.step, row.state, row.opened_at, why)

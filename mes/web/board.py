@@ -90,8 +90,9 @@ def pictured(now: FloorNow, choice: Choice) -> Picture:
     shown = {line.name: [one for one in line.stations if choice.show == "all" or is_troubled(one)] for line in lines}
     for line in lines:
         parts[f"line-{line.name}"] = fragment("board/line.html", line=line, states=_states(line.stations))
+        prefix = shared_prefix(line.name, [station.name for station in line.stations])
         for station in shown[line.name]:
-            parts[f"station-{station.name}"] = _station(station, line.time_zone)
+            parts[f"station-{station.name}"] = _station(station, prefix, line.time_zone)
     zone = lines[0].time_zone if lines else "UTC"
     parts["failing"] = fragment("board/failing.html", failing=_most(lines, "failing"), erring=_most(lines, "erring"))
     parts["troubles"] = fragment("board/troubles.html", troubles=now.troubles, zone=zone)
@@ -103,14 +104,31 @@ def pictured(now: FloorNow, choice: Choice) -> Picture:
 
 
 @lru_cache(maxsize=STATIONS_KEPT)
-def _station(station: StationNow, zone: str) -> str:
+def _station(station: StationNow, prefix: str, zone: str) -> str:
     """A station's tile. Between two looks most stations are as they were, so what was rendered is kept."""
-    return fragment("board/station.html", one=station, zone=zone, is_troubled=is_troubled(station))
+    told = {"prefix": prefix, "name": station.name.removeprefix(prefix), "is_quiet": is_quiet(station)}
+    return fragment("board/station.html", one=station, zone=zone, is_troubled=is_troubled(station), **told)
+
+
+def shared_prefix(line: str, stations: Sequence[str]) -> str:
+    """What all stations of a line are called first, as far as it only says which line: its name or how that begins.
+
+    What is left must still be a name: `ct-01` and `ct-02` keep theirs.
+    """
+    prefix = stations[0].partition("-")[0] + "-" if stations else ""
+    if not line.lower().startswith(prefix[:-1].lower()) or not prefix[:-1]:
+        return ""
+    return prefix if all(one.startswith(prefix) and one[len(prefix) :][:1].isalpha() for one in stations) else ""
 
 
 def is_troubled(station: StationNow) -> bool:
     """Whether somebody should go there."""
     return station.state in ("down", "offline") or station.is_held or station.last in ("fail", "error")
+
+
+def is_quiet(station: StationNow) -> bool:
+    """Whether there is nothing to tell of it but that it is there: on a wall it is only counted."""
+    return station.state == "idle" and station.at_work is None and not is_troubled(station)
 
 
 def _states(stations: Sequence[StationNow]) -> Mapping[str, int]:

@@ -69,6 +69,17 @@ def test_causes_count_units_not_runs() -> None:
     ]
 
 
+def test_a_bare_claim_is_told_only_where_nothing_else_is() -> None:
+    claim, leak = (
+        reason("claim_failed", "The station says so."),
+        reason("limit_broken", "leak is 9 Pa.", measurement="leak"),
+    )
+    (told,) = causes([bad("A", claim, leak)], most=5)
+    assert (told.what, told.example) == ("leak", "leak is 9 Pa.")
+    (told,) = causes([bad("A", claim)], most=5)
+    assert told.what == "claim failed"
+
+
 def test_what_a_reason_is_about() -> None:
     assert what_of(reason("connection_differs", kind="swapped")._asdict()) == "connection swapped"
     assert what_of(reason("claim_kept", claim="error")._asdict()) == "ended with error"

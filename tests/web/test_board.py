@@ -8,10 +8,13 @@ import pytest
 from playwright.async_api import expect
 
 from mes.app import create_app
+from mes.commands.lines import LineCalendar, StationOfLine, put_line
 from mes.commands.logins import close_login
 from mes.db import sequencer
 from mes.queries.board import Floor
+from mes.queries.queues import Queue, by_line
 from mes.settings import Settings
+from mes.web.board import shared_prefix
 from tests.parts import any_port
 from tests.web.browser import opened, served
 from tests.web.busy_floor import BusyFloor
@@ -85,6 +88,49 @@ async def test_queues_count_what_may_start_next(visitor: Visitor, floor: BusyFlo
     assert (now.units["created"], now.units["in_process"]) == (46, 2)
 
 
+def test_a_unit_waits_on_the_line_it_was_worked_at() -> None:
+    loopback, soak = Queue("SWT", "port-loopback", "port-tester"), Queue("SWT", "soak", "soak-bay")
+    kinds = {"cabling": {"port-tester"}, "networking": {"port-tester"}, "racks": {"soak-bay"}}
+    line_of = {"nt-1": "networking", "rk-1": "racks"}
+    waiting = {
+        (loopback, "nt-1"): 40,
+        (loopback, "rk-1"): 2,
+        (loopback, None): 1,
+        (loopback, "gone"): 3,
+        (soak, "nt-1"): 5,
+    }
+    assert by_line(waiting, kinds, line_of) == {
+        "networking": {loopback: 46},
+        "cabling": {loopback: 6},
+        "racks": {soak: 5},
+    }
+
+
+async def test_units_not_begun_wait_where_their_order_began(visitor: Visitor, floor: BusyFloor) -> None:
+    async with visitor.database.transaction() as connection:
+        twin = [StationOfLine("twin-01", "assembly")]
+        await put_line(connection, "compute-2", LineCalendar("UTC", ()), twin, floor.act)
+    queries = Floor("main")
+
+    async def assemblies() -> dict[str, int]:
+        async with visitor.database.reading() as connection:
+            now = await queries.look(connection, datetime.now(UTC))
+        queues = {line.name: line.queues for line in now.lines}
+        return {
+            line: units
+            for line in ("compute", "compute-2")
+            for queue, units in queues[line]
+            if queue.step == "assembly"
+        }
+
+    assert await assemblies() == {"compute": 12, "compute-2": 12}, "nothing is begun: either may begin it"
+    at = floor.now - timedelta(minutes=30)
+    await floor.send([floor.ended("twin-01", "TRAY-L10-00001", "assembly", at, at, "pass", False)])
+    assert await assemblies() == {"compute-2": 11}
+    queries = Floor("main")
+    assert await assemblies() == {"compute-2": 11}, "and a process that starts now says the same"
+
+
 async def test_a_late_older_run_becomes_the_first(visitor: Visitor, floor: BusyFloor) -> None:
     queries = Floor("main")
 
@@ -142,3 +188,13 @@ async def test_live_in_a_browser(visitor: Visitor, floor: BusyFloor) -> None:
             async with visitor.database.transaction() as connection:
                 await close_login(connection, visitor.logins["viewer"], at=datetime.now(UTC))
             await page.wait_for_url("**/login**")
+
+
+def test_station_names_leave_out_what_only_says_the_line() -> None:
+    assert shared_prefix("cabling", ["cabling-crimp-press-1", "cabling-hipot-tester-2"]) == "cabling-"
+    assert shared_prefix("cabling", ["cab-crimp-1", "cab-hipot-2"]) == "cab-"
+    assert shared_prefix("cabling", ["cabling-crimp-1", "spare-1"]) == ""
+    assert shared_prefix("ct-line", ["ct-01", "ct-02"]) == ""
+    assert shared_prefix("compute", ["burn-in-01", "burn-in-02"]) == ""
+    assert shared_prefix("", ["a-b", "-"]) == ""
+    assert shared_prefix("compute", []) == ""
