@@ -27,7 +27,14 @@ _BEGUN_AT = """
         WHERE u.work_order_id = work_order.id AND u.state = ANY($2) ORDER BY a.started_at LIMIT 1
     ) begun
 """
-_IN_PROCESS = "SELECT id, journal_number FROM unit WHERE state = 'in_process' AND site = $1"
+_IN_PROCESS = """
+    SELECT id, journal_number FROM unit WHERE state = 'in_process' AND site = $1 AND product_id IS NOT NULL
+"""
+_SIGN = """
+    SELECT count(*), bit_xor(uuid_hash_extended(id, journal_number)) FROM unit
+    WHERE state = 'in_process' AND site = $1 AND product_id IS NOT NULL
+"""
+"""One row that is another when any unit came, went or changed: cheaper than to look at thousands of them."""
 _PART_BEGUN_AT = """
     SELECT part.number, begun.station FROM unnest($1::text[]) AS part (number) CROSS JOIN LATERAL (
         SELECT a.station FROM unit u JOIN attempt a ON a.unit_id = u.id
@@ -39,7 +46,7 @@ _CHANGED = """
         SELECT a.station FROM attempt a WHERE a.unit_id = u.id
         ORDER BY coalesce(a.ended_at, a.started_at) DESC, a.started_at DESC LIMIT 1
     ) AS station
-    FROM unit u WHERE u.id = ANY($1) AND u.product_id IS NOT NULL
+    FROM unit u WHERE u.id = ANY($1)
 """
 _BEGUN = [one.value for one in State if one not in (State.CREATED, State.RECEIVED)]
 
@@ -67,31 +74,42 @@ class Queues:
 
     def __init__(self) -> None:
         self._known: dict[object, _Known] = {}
+        self._sign: object = None
+        self._in_process: Waiting = {}
         self._begun_at: dict[str, str] = {}
         self._part_begun_at: dict[str, str] = {}
 
     async def read(self, connection: AsyncConnection, site: str) -> Waiting:
         """Units that wait, by where. A unit that may start several steps waits at each; one at work waits for none."""
         raw = await driver(connection)
-        numbers = dict(await raw.fetch(_IN_PROCESS, site))
-        stale = [one for one, number in numbers.items() if one not in self._known or self._known[one].number != number]
-        rows = await raw.fetch(_CHANGED, stale) if stale else []
+        sign = tuple(await raw.fetchrow(_SIGN, site))
+        if sign != self._sign:
+            await self._read_in_process(connection, raw, site)
+            self._sign = sign
         created = await raw.fetch(_CREATED, site)
-        known = await products(connection, {row["product_id"] for row in (*created, *rows)})
+        known = await products(connection, {row["product_id"] for row in created})
         await self._find_beginnings(raw, {row["work_order"] for row in created if row["work_order"]})
         await self._find_part_beginnings(raw, {known[row["product_id"]].definition.part for row in created})
-        self._known = {one: kept for one, kept in self._known.items() if one in numbers}
-        for row in rows:
-            progress = Progress.from_plain(msgspec.json.decode(row["progress"]))
-            route = route_of(known[row["product_id"]].definition)
-            self._known[row["id"]] = _Known(row["journal_number"], row["station"], waits_at(route, progress))
-        waiting = Counter((queue, one.station) for one in self._known.values() for queue in one.waits_at)
+        waiting = Counter(self._in_process)
         for row in created:
             route = route_of(known[row["product_id"]].definition)
             part = known[row["product_id"]].definition.part
             station = self._begun_at.get(row["work_order"]) or self._part_begun_at.get(part)
             waiting.update({(queue, station): row["units"] for queue in _queues(route, route.next(()))})
         return waiting
+
+    async def _read_in_process(self, connection: AsyncConnection, raw: asyncpg.Connection, site: str) -> None:
+        """Work out anew what those units wait for that changed, and count."""
+        numbers = dict(await raw.fetch(_IN_PROCESS, site))
+        self._known = {one: kept for one, kept in self._known.items() if numbers.get(one) == kept.number}
+        stale = [one for one in numbers if one not in self._known]
+        rows = await raw.fetch(_CHANGED, stale) if stale else []
+        known = await products(connection, {row["product_id"] for row in rows})
+        for row in rows:
+            progress = Progress.from_plain(msgspec.json.decode(row["progress"]))
+            route = route_of(known[row["product_id"]].definition)
+            self._known[row["id"]] = _Known(row["journal_number"], row["station"], waits_at(route, progress))
+        self._in_process = Counter((queue, one.station) for one in self._known.values() for queue in one.waits_at)
 
     async def _find_beginnings(self, raw: asyncpg.Connection, orders: Collection[str]) -> None:
         """Where orders with units not begun began; asked until it is known, and then kept while they have such."""

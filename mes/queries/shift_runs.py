@@ -52,7 +52,7 @@ class ShiftRuns:
     """
 
     def __init__(self) -> None:
-        self.since = self._read_to = _NEVER
+        self.since = self._read_to = self._pruned = _NEVER
         self.version = 0
         self.first: dict[tuple[str, str], JudgedRun] = {}
         self.bad: dict[str, ToldRun] = {}
@@ -95,4 +95,6 @@ class ShiftRuns:
             self.version += 1
             self.first = {key: run for key, run in self.first.items() if run.ended_at >= since}
             self.bad = {key: told for key, told in self.bad.items() if told.run.ended_at >= since}
-        self._taken = {key: taken for key, taken in self._taken.items() if taken > at - 3 * OVERLAP}
+        if at > self._pruned + OVERLAP:
+            self._taken = {key: taken for key, taken in self._taken.items() if taken > at - 3 * OVERLAP}
+            self._pruned = at
