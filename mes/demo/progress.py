@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from stations.floor.deeds import Deed, Diagnosed, Fact, Ordered, Question, Repaired, Ruled, Shipped
+from stations.floor.deeds import Deed, Diagnosed, Fact, Ordered, Question, Repaired, Ruled, Shipped, Stopped
 from stations.floor.plant import Plant
 
 OFFICE = "office"
@@ -44,7 +44,7 @@ class LineProgress:
         self._progress.advance(self._bars[self._line(deed)])
 
     def _line(self, deed: Deed) -> str:
-        return self._line_of[deed.what.station] if isinstance(deed.what, Fact | Question) else OFFICE
+        return self._line_of[deed.what.station] if isinstance(deed.what, Fact | Question | Stopped) else OFFICE
 
 
 class News:
@@ -83,6 +83,8 @@ def _told(deed: Deed) -> str | None:
     what = deed.what
     if isinstance(what, Ordered):
         return f"ERP released {what.number}: {len(what.serials)} × {what.part}"
+    if isinstance(what, Stopped):
+        return f"[red]{what.unit}[/] broke a limit in {what.step}: the MES stopped the run at {what.station}"
     if isinstance(what, Diagnosed):
         return f"[red]{what.unit}[/] failed {what.step}. {what.by}: {escape(what.found)}"
     if isinstance(what, Repaired):

@@ -57,6 +57,7 @@ class Demo:
         self.began = time.monotonic()
         self.stopped: str | None = None
         self.production: Production
+        self.board: Switchboard
         self.player: Player
         self.progress: LineProgress
         self.floor: Begun
@@ -74,9 +75,9 @@ class Demo:
         begun.keep(self.wish.data_dir, self.floor)
         names = [bench.name for bench in self.production.plant.benches]
         spools = self.wish.data_dir / "stations" / str(self.floor.block)
-        board = Switchboard(self.local.parts.mqtt_url, names, spools)
+        self.board = Switchboard(self.local.parts.mqtt_url, names, spools)
         self.progress = LineProgress(self.console, self.production.plant)
-        self.player = Player(board, self.floor.clock, self.office, done=self.progress.done)
+        self.player = Player(self.board, self.floor.clock, self.office, done=self.progress.done)
 
     def _begin_once(self) -> None:
         """All until the racks are done, so that it began at the start of a shift and ends now."""
@@ -139,6 +140,7 @@ class Demo:
         wall_s = time.monotonic() - self.began
         prefix, fates = self.production.prefix, await self.player.fates()
         found = await summarize(self.local, self.office, self.wish.site, prefix, fates, racks, wall_s)
+        found["runs_stopped"] = self.board.stops
         return found | ({"stopped": self.stopped} if self.stopped else {})
 
 

@@ -42,7 +42,8 @@ async def tell(console: Console, office: Office, production: Production, summary
     )
     console.print(
         f"{summary['nonconformances']} times a unit failed, {summary['repairs']} repairs were made, "
-        f"{summary['units_scrapped']} units were given up."
+        f"{summary['units_scrapped']} units were given up. Of the runs that failed, the MES stopped "
+        f"{summary['runs_stopped']} while they were on, because telemetry went beyond a limit."
     )
     if (first_pass := summary["first_pass_yield"]) is not None:
         console.print(f"First-pass yield is {first_pass:.0%}: a retest repairs a unit, never the statistics.")

@@ -10,10 +10,12 @@ from stations.floor import crew
 from stations.floor.assembly import fill
 from stations.floor.deeds import Away, Back
 from stations.floor.faults import Fault
+from stations.floor.inventories import read_inventory
 from stations.floor.mending import Builder, mend
+from stations.floor.mishaps import hot_while_watched
 from stations.floor.plant import Bench, is_soak
-from stations.floor.products import Step
-from stations.floor.reports import check, give_up, report, soaked
+from stations.floor.products import FIRMWARE, Step
+from stations.floor.reports import check, give_up, report, soaked, stopped
 from stations.floor.schedule import Pool, Process, Task
 from stations.floor.work import Attempt, Floor, Unit
 
@@ -99,7 +101,7 @@ def attempt(floor: Floor, unit: Unit, step: Step, parts: dict[str, Child | Unit]
             break
         yield from _broken_off(done)
         number += 1
-    fault = floor.faults.of_product(unit.product, unit.serial, step, number)
+    fault = floor.faults.of_product(unit.product, unit.serial, step, number) or hot_while_watched(done)
     comes_back = yield from _carried_out(done, parts, fault)
     floor.schedule.spawn(_given_back(floor, pool, bench, comes_back))
     if fault is None:
@@ -135,12 +137,17 @@ def _carried_out(done: Attempt, parts: dict[str, Child | Unit], fault: Fault | N
     done.start()
     ends = done.began + done.duration_s * (BROKE_OFF if fault and is_soak(done.step) else 1.0)
     yield from fill(done, parts)
+    live = fault.live if fault else None
     if is_soak(done.step):
-        yield from soaked(done, max(0.0, ends - done.floor.now))
+        yield from soaked(done, ends, live)
         done.floor.soaked_at = done.floor.now
     elif ends > done.floor.now:
         yield ends - done.floor.now
-    if done.step.needs:
+    if FIRMWARE in done.step.needs:
+        read_inventory(done, fault)
+    if live:
+        yield from stopped(done)
+    elif done.step.needs:
         report(done, fault)
     else:
         done.complete()

@@ -41,6 +41,15 @@ class Question(NamedTuple):
     granted: bool = True
 
 
+class Stopped(NamedTuple):
+    """A station hears from the MES that a run has failed while it is on, and should end."""
+
+    station: str
+    unit: str
+    step: str
+    run: str
+
+
 class Ordered(NamedTuple):
     """The ERP orders units and releases the order."""
 
@@ -91,7 +100,7 @@ class Shipped(NamedTuple):
     by: str
 
 
-What: TypeAlias = Fact | Away | Back | Question | Ordered | Diagnosed | Repaired | Ruled | Shipped
+What: TypeAlias = Fact | Away | Back | Question | Stopped | Ordered | Diagnosed | Repaired | Ruled | Shipped
 
 
 class After(NamedTuple):

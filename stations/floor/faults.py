@@ -40,11 +40,20 @@ _OTHERWISE: Final = (
 )
 
 
+class Excursion(NamedTuple):
+    """A channel of telemetry goes beyond what it is watched by, `begins_s` after the start of its soak."""
+
+    channel: str
+    limit: Characteristic
+    begins_s: float
+
+
 class Fault(NamedTuple):
     """A unit fails a step: which characteristic is off (None: the netlist), which position is to be replaced.
 
     `swapped` is the first of two neighbouring wires that changed places. `missed`: the station itself sees nothing.
-    `dead`: positions inside what is at `position` that are to be replaced there.
+    `dead`: positions inside what is at `position` that are to be replaced there. `live`: telemetry shows it while the
+    run is on. `reseated`: what is at `position` goes back, mounted anew.
     """
 
     characteristic: Characteristic | None
@@ -54,6 +63,8 @@ class Fault(NamedTuple):
     swapped: int | None = None
     missed: bool = False
     dead: tuple[str, ...] = ()
+    live: Excursion | None = None
+    reseated: bool = False
 
 
 class Faults:

@@ -1,6 +1,7 @@
 """After a failure: an engineer finds out why, a technician mends it, and the unit is tested again as it must be."""
 
 from collections.abc import Callable, Sequence
+from random import Random
 from typing import Final
 
 from mes.formats.messages import Child
@@ -18,6 +19,8 @@ from stations.floor.work import Attempt, Floor, Unit, child_of
 LOOKED_AT_S: Final = (600.0, 2700.0)
 """How long it takes until an engineer knows why."""
 MENDED_S: Final = (600.0, 2400.0)
+AT_ONCE_S: Final = (40.0, 160.0)
+"""How long either takes while people watch: everyone is at hand."""
 
 
 class Builder:
@@ -32,17 +35,22 @@ def mend(floor: Floor, unit: Unit, step: Step, fault: Fault, builder: Builder) -
     """Diagnose and repair a unit that failed a step; afterwards it lacks the steps that are to be done again."""
     die = floor.chance.of(unit.serial, step.step, unit.attempts[step.step], "mend")
     nth = unit.faults[step.step]
-    yield die.uniform(*LOOKED_AT_S)
+    yield _takes_s(floor, die, LOOKED_AT_S)
     floor.note(unit, Diagnosed(unit.serial, step.step, nth, fault.found, crew.engineer(floor.now)))
     if step.attempts is not None and unit.failed[step.step] >= step.attempts:
         yield 900.0
         floor.note(unit, Ruled(unit.serial, step.step, nth, "rework", "The cause is known.", crew.QUALITY[0]))
         unit.failed.pop(step.step)
-    repair = yield from _at_bench(floor, unit, step, die.uniform(*MENDED_S))
+    repair = yield from _at_bench(floor, unit, step, _takes_s(floor, die, MENDED_S))
     if fault.position in unit.inside:
         repair = yield from _replace(repair, fault.position, fault, builder)
     floor.note(unit, Repaired(unit.serial, step.step, nth, fault.done, repair.operator))
     yield 60.0
+
+
+def _takes_s(floor: Floor, die: Random, usual: tuple[float, float]) -> float:
+    """As long as usual, unless people begin to watch before that."""
+    return min(die.uniform(*usual), max(0.0, floor.watched_from - floor.now) + die.uniform(*AT_ONCE_S))
 
 
 def _at_bench(floor: Floor, unit: Unit, step: Step, takes_s: float) -> Process[Attempt]:
@@ -62,7 +70,9 @@ def _replace(repair: Attempt, position: str, fault: Fault, builder: Builder) -> 
     if retest_from := unit.product.lines[position].retest_from:
         unit.lacks_from(retest_from)
     new: Child | Unit
-    if isinstance(old, Unit):
+    if fault.reseated:
+        new = old
+    elif isinstance(old, Unit):
         new = yield from _overhauled(repair, old, fault, builder)
     else:
         new = floor.take(unit, position)

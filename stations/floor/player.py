@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 from mes.formats.messages import RunReported, SettledMessage, StepCompleted, StepStarted
-from stations.floor.deeds import After, Away, Back, Clock, Deed, Fact, Question
+from stations.floor.deeds import After, Away, Back, Clock, Deed, Fact, Question, Stopped
 from stations.floor.switchboard import LineStopped, Switchboard
 
 WAITING_MAX: Final = 64
@@ -164,6 +164,9 @@ class Player:
             return
         if isinstance(what, Question):
             await self._ask(chain, deed, what)
+        elif isinstance(what, Stopped):
+            if not await self._in_thread(partial(self._board.stopped, what.run)):
+                self._troubled(f"{what.station} ends {what.step} of {what.unit}, though the MES did not say so.")
         elif isinstance(what, Away | Back):
             if self.live:
                 move = self._board.leave if isinstance(what, Away) else self._board.come_back

@@ -11,7 +11,7 @@ from stations.floor.chance import Chance
 from stations.floor.deeds import ORDERS, Diary, Fact, Ordered, Shipped
 from stations.floor.faults import Faults
 from stations.floor.kinds import PACKING, kind_of
-from stations.floor.mishaps import plan_dead_parts, plan_swapped_wires
+from stations.floor.mishaps import plan_dead_parts, plan_hot_soak, plan_swapped_wires
 from stations.floor.plant import LOGISTICS, Plant, is_soak
 from stations.floor.products import Catalog, Product
 from stations.floor.schedule import Process, Schedule, Task
@@ -67,10 +67,14 @@ class Production:
         number = len(self.tops) + 1
         customer_order = f"C-{self.prefix}{number}"
         spare = _smallest(self.catalog, self.top)
+        ordered = []
         for part, quantity in sorted(self.catalog.inside(self.top.part).items()):
             serials = self._order(part, quantity + (part == spare.part), customer_order)
             self._waiting[part].extend(serials)
             plan_swapped_wires(self.floor, self.catalog[part], serials)
+            if part not in (self.top.part, spare.part):
+                ordered.append((self.catalog[part], serials))
+        plan_hot_soak(self.floor, ordered)
         unit = begin(self.floor, self.top.part)
         if number - 1 == self._unlucky % of:
             plan_dead_parts(self.floor, unit)
@@ -83,13 +87,14 @@ class Production:
 
     def go_on(self, tops: int, busy_from: float) -> None:
         """Production without an end: so many of `top` in good time before `busy_from`, and then one after the other."""
+        self.floor.watched_from = busy_from
         self.schedule.spawn(self._tops(tops, busy_from))
         self.schedule.spawn(self._for_the_field(), max(0.0, busy_from - FIELD_BEFORE_S))
 
     def _tops(self, tops: int, busy_from: float) -> Process[None]:
         every_s = max(0.0, busy_from - BUILT_IN_S) / tops
         begins = [number * every_s for number in range(tops)]
-        begins += [one for one in (busy_from - 30 * 3600, busy_from - 3600) if one > begins[-1]]
+        begins += [one for one in (busy_from - 27.5 * 3600, busy_from - 3600) if one > begins[-1]]
         number = 0
         while True:
             at = begins[number] if number < len(begins) else self.schedule.now + RELEASED_EVERY_S

@@ -8,6 +8,8 @@ import msgspec
 from msgspec import Struct, field
 
 NETLIST = "netlist"
+FIRMWARE = "firmware_matches"
+"""The characteristic that says that an inventory was read and every version is the baseline's."""
 
 
 class Alternate(Struct, frozen=True):
@@ -50,6 +52,16 @@ class Characteristic(Struct, frozen=True):
     high: float | None = None
     equals: str | float | bool | None = None
     position: str | None = None
+    beyond_s: float | None = None
+
+
+class Firmware(Struct, frozen=True):
+    """The versions that a device may have: the one at a position, or all of a kind."""
+
+    name: str
+    versions: tuple[str, ...]
+    position: str | None = None
+    kind: str | None = None
 
 
 class Wire(Struct, frozen=True):
@@ -75,6 +87,7 @@ class Product(Struct, frozen=True, dict=True):
     route: tuple[Step, ...] = ()
     characteristics: tuple[Characteristic, ...] = ()
     netlist: tuple[Wire, ...] = ()
+    firmware: tuple[Firmware, ...] = ()
 
     @property
     def is_built(self) -> bool:
@@ -94,6 +107,12 @@ class Product(Struct, frozen=True, dict=True):
     def required(self, step: Step) -> list[Characteristic]:
         """What a run of the step must report, wires apart."""
         return [one for one in self.characteristics if one.name in step.needs]
+
+    def watch(self, name: str, position: str | None) -> Characteristic | None:
+        """What telemetry of a name is watched by at a position, if it is."""
+        named = [one for one in self.characteristics if one.name == name and one.beyond_s is not None]
+        here = [one for one in named if one.position == position]
+        return next(iter(here or [one for one in named if one.position is None]), None)
 
     def ready(self, passed: Collection[str]) -> list[Step]:
         """The steps that may be done next."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 from mes.formats.messages import Defect, Program, ReportedMeasurement, RunReported, SamplesTaken, UnitRef
 from stations.floor import crew, soak
 from stations.floor.deeds import After, Fact, Moment
-from stations.floor.faults import Fault
+from stations.floor.faults import Excursion, Fault
 from stations.floor.kinds import kind_of
 from stations.floor.plant import Bench
 from stations.floor.products import NETLIST, Product, Step
@@ -97,23 +97,37 @@ def check(floor: Floor, bench: Bench, product: Product, step: Step) -> Process[N
     floor.diary.note(at, serial, Fact(bench.name, make))
 
 
-def soaked(attempt: Attempt, lasts_s: float) -> Process[None]:
-    """Stay in a soak, telling telemetry as it goes."""
-    chosen = soak.channels(attempt.floor.catalog, attempt.unit.product, attempt.step)
+def soaked(attempt: Attempt, ends: float, live: Excursion | None) -> Process[None]:
+    """Stay in a soak, telling telemetry as it goes; if it breaks a watched limit, until the MES says that it failed."""
+    floor = attempt.floor
+    chosen = soak.channels(floor.catalog, attempt.unit.product, attempt.step)
     every_s = soak.period_s(len(chosen))
+    lasts_s = soak.broken_after_s(live, every_s) if live else ends - attempt.began
     told_s = 0.0
     while told_s < lasts_s:
-        stretch = min(soak.CHUNK_S, lasts_s - told_s)
+        stretch = min(soak.stretch_s(floor.now, floor.watched_from, every_s), lasts_s - told_s)
         yield stretch
         if count := int(stretch // every_s):
-            _tell_samples(attempt, chosen, told_s, count, every_s)
+            _tell_samples(attempt, chosen, told_s, count, every_s, live)
         told_s += stretch
 
 
-def _tell_samples(attempt: Attempt, chosen: dict[str, Any], from_s: float, count: int, every_s: float) -> None:
+def stopped(attempt: Attempt) -> Process[None]:
+    """The MES says that the run has failed: the station ends it."""
+    attempt.hear_stop()
+    yield 4.0
+    fixture = attempt.bench.fixture
+    attempt.tell(lambda moment, at: _changed(_run(attempt, moment, at, None, "aborted", 0.0, fixture), measurements=()))
+
+
+def _tell_samples(
+    attempt: Attempt, chosen: dict[str, Any], from_s: float, count: int, every_s: float, live: Excursion | None
+) -> None:
+    dice, off = attempt.floor.chance, {live.channel: live} if live else {}
+
     def make(moment: Moment, _at: float) -> SamplesTaken:
         taken = {
-            name: soak.samples(one, attempt.floor.chance.of(attempt.run, name, "samples"), from_s, count, every_s)
+            name: soak.samples(one, dice.of(attempt.run, name, "samples"), from_s, count, every_s, off.get(name))
             for name, one in chosen.items()
         }
         start = moment(attempt.began + from_s)

@@ -1,5 +1,6 @@
 """A unit on its way, and what its work needs: what building, assembling, testing and mending share."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from mes.formats.messages import Child, StepCompleted, StepStarted, UnitRef
 from stations.facts import serialized
 from stations.floor.chance import Chance
-from stations.floor.deeds import After, Diary, Fact, Moment, Question, What
+from stations.floor.deeds import After, Diary, Fact, Moment, Question, Stopped, What
 from stations.floor.faults import Faults
 from stations.floor.kinds import DOCK, kind_of
 from stations.floor.plant import LOGISTICS, Bench, Plant, is_soak
@@ -64,7 +65,7 @@ def child_of(part: Child | Unit) -> Child:
 @dataclass
 class Floor:
     """The floor. `serial` gives the next serial of a part that is built, ordering it if need be; `soaked_at` is when
-    the newest soak ended.
+    the newest soak ended; from `watched_from` on people look at it, and `shown` is whether they get to see a soak fail.
     """
 
     schedule: Schedule
@@ -77,6 +78,8 @@ class Floor:
     golden: dict[str, str]
     serial: Callable[[str], str]
     soaked_at: float = 0.0
+    watched_from: float = math.inf
+    shown: bool = False
 
     @property
     def now(self) -> float:
@@ -141,6 +144,10 @@ class Attempt:
         """It begins."""
         self.began = self.floor.now
         self.tell(lambda moment, at: StepStarted(self.unit.ref, self.step.step, moment(at), self.run, self.operator))
+
+    def hear_stop(self) -> None:
+        """The MES says that it has failed."""
+        self.floor.note(self.unit, Stopped(self.bench.name, self.unit.serial, self.step.step, self.run))
 
     def complete(self) -> None:
         """It ends well, having measured nothing."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mes.formats.messages import PartInstalled, RunReported, SamplesTaken
-from stations.floor.deeds import Diagnosed, Repaired
+from stations.floor.deeds import Diagnosed, Repaired, Stopped
 from tests.embedded.programs import wait_until
 from tests.stations import test_floor as floor
 
@@ -21,6 +21,7 @@ CHECKOUT = Path(__file__).parents[2]
 UNTIL_DONE_S = 180
 KEYS = {
     *("racks_completed", "units_completed", "units_scrapped", "installations", "runs", "measurements", "samples"),
+    *("runs_stopped",),
     *("nonconformances", "repairs", "messages_sent", "messages_applied", "messages_pending", "messages_rejected"),
     *("journal_entries", "first_pass_yield", "rack_serials", "wall_s", "api_url"),
 }
@@ -71,6 +72,7 @@ def planned() -> dict[str, int]:
         "samples": sum(len(values) for one in samples for values in one.channels.values()),
         "nonconformances": deeds[Diagnosed],
         "repairs": deeds[Repaired],
+        "runs_stopped": deeds[Stopped],
     }
 
 
@@ -81,6 +83,7 @@ def assert_built(summary: dict[str, Any]) -> None:
     assert summary["units_completed"] >= 100
     assert summary["serials_installed"] >= 690
     assert summary["repairs"] >= 2
+    assert summary["runs_stopped"] >= 1
     assert summary["nonconformances"] >= summary["repairs"]
     assert summary["samples"] > 300_000
     assert {name: summary[name] for name in planned()} == planned()
@@ -90,15 +93,37 @@ def assert_built(summary: dict[str, Any]) -> None:
     assert summary["api_url"].startswith("http://127.0.0.1:")
 
 
+@pytest.mark.timeout(400)
 def test_a_demo_that_is_killed_goes_on_and_ends_the_same(tmp_path: Path) -> None:
-    """Killed in the middle and started again: what was said is said once."""
-    argv = [*MES, "demo", "--once", "--json", "--racks", "1"]
+    """Killed in the middle and started again: what was said is said once. What runs is an installed wheel, if it can
+    be built: installed alone into an empty environment, everything it needs is inside.
+    """
+    floor = tmp_path / "floor"
+    floor.mkdir()
+    program = installed(tmp_path) or MES
     with (tmp_path / "out").open("w") as out:
-        begun = subprocess.Popen(argv, cwd=tmp_path, stdout=out, stderr=out, start_new_session=True)
-    wait_until(lambda: said_bytes(tmp_path) > 2_000_000, within_s=90)
+        argv = [*program, "demo", "--once", "--json", "--racks", "1"]
+        begun = subprocess.Popen(argv, cwd=floor, stdout=out, stderr=out, start_new_session=True)
+    wait_until(lambda: said_bytes(floor) > 2_000_000, within_s=90)
     begun.kill()
     begun.wait()
-    assert_built(demo(tmp_path, MES))
+    assert_built(demo(floor, program))
+
+
+def installed(folder: Path) -> list[str] | None:
+    """`mes` of a wheel, in an environment of its own; None without uv, which builds it."""
+    uv = shutil.which("uv")
+    if uv is None:
+        return None
+    for command in (
+        ["build", "--wheel", "-o", str(folder / "wheels"), str(CHECKOUT)],
+        ["venv", "--python", sys.executable, str(folder / "venv")],
+    ):
+        subprocess.run([uv, *command], check=True, capture_output=True)
+    (wheel,) = (folder / "wheels").glob("*.whl")
+    python = str(folder / "venv" / "bin" / "python")
+    subprocess.run([uv, "pip", "install", "--python", python, str(wheel)], check=True, capture_output=True)
+    return [str(folder / "venv" / "bin" / "mes")]
 
 
 def said_bytes(folder: Path) -> int:
@@ -118,22 +143,3 @@ def test_demo_on_a_machine_without_servers(tmp_path: Path, monkeypatch: pytest.M
     summary = demo(tmp_path, [sys.executable, "-c", hide])
     assert summary["units_completed"] == 2
     assert "amqtt" in (tmp_path / ".mes" / "broker.log").read_text()
-
-
-@pytest.mark.timeout(400)
-def test_demo_of_the_wheel(tmp_path: Path) -> None:
-    """Built, installed alone into an empty environment elsewhere, and run: everything it needs is inside."""
-    uv = shutil.which("uv")
-    if uv is None:
-        pytest.skip("uv is not installed, so no wheel can be built")
-    floor = tmp_path / "floor"
-    floor.mkdir()
-    for command in (
-        ["build", "--wheel", "-o", str(tmp_path / "wheels"), str(CHECKOUT)],
-        ["venv", "--python", sys.executable, str(tmp_path / "venv")],
-    ):
-        subprocess.run([uv, *command], check=True, capture_output=True)
-    (wheel,) = (tmp_path / "wheels").glob("*.whl")
-    python = str(tmp_path / "venv" / "bin" / "python")
-    subprocess.run([uv, "pip", "install", "--python", python, str(wheel)], check=True, capture_output=True)
-    assert_built(demo(floor, [str(tmp_path / "venv" / "bin" / "mes")]))

@@ -1,15 +1,40 @@
 """The simulated floor by itself: what it plans is a function of its seed, and all that a real floor sees is in it."""
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
 import pytest
 
-from mes.formats.messages import PartInstalled, PartRemoved, RunReported, SamplesTaken, StepStarted, encode_event
+from mes.commands.inventories import items_of
+from mes.domain.inventory import wrong_firmware
+from mes.domain.watch import Excursion, excursions, watched
+from mes.formats.messages import (
+    InventoryRead,
+    PartInstalled,
+    PartRemoved,
+    RunReported,
+    SamplesTaken,
+    StepStarted,
+    encode_event,
+)
 from mes.formats.product_document import to_document
-from stations.floor.deeds import After, Away, Back, Clock, Deed, Diagnosed, Fact, Ordered, Pause, Question, Repaired
+from stations.floor.deeds import (
+    After,
+    Away,
+    Back,
+    Clock,
+    Deed,
+    Diagnosed,
+    Fact,
+    Ordered,
+    Pause,
+    Question,
+    Repaired,
+    Stopped,
+)
 from stations.floor.kinds import short_lines
 from stations.floor.production import Production
 from tests.deploy.delivered import RACK, definitions
@@ -140,6 +165,60 @@ def test_telemetry_stays_within_limits_but_for_what_fails() -> None:
     assert len(hot) > 50_000
     assert max(value for value in hot if value is not None) < 85
     assert None in hot
+
+
+def test_a_hot_soak_is_stopped_mounted_anew_and_passes() -> None:
+    """Its telemetry stays beyond the limit for as long as it may, and ends there."""
+    for seed in (1, 2, 3):
+        (stop,) = [one.what for one in built(seed)[1] if isinstance(one.what, Stopped)]
+        unit, step, run = stop.unit, stop.step, stop.run
+        soaks = [data for _, data in facts(seed) if isinstance(data, SamplesTaken) and data.run == run]
+        product = next(one for one in definitions() if one.part == ordered_part(seed, unit))
+        of = watched(product.characteristics)
+        assert not any(list(broken(data, of)) for data in soaks[:-1])
+        (one,) = broken(soaks[-1], of)
+        assert one.channel in soaks[-1].channels
+        assert (datetime.fromisoformat(one.last) - datetime.fromisoformat(one.first)).total_seconds() >= one.allowed_s
+        ended = [d for _, d in facts(seed) if isinstance(d, RunReported) and (d.unit.serial, d.step) == (unit, step)]
+        assert [data.outcome for data in ended] == ["aborted", "pass"]
+        (back,) = [d for _, d in facts(seed) if isinstance(d, PartRemoved) and d.parent.serial == unit and d.child]
+        places = [d for _, d in facts(seed) if isinstance(d, PartInstalled) and type(d) is not PartRemoved]
+        fitted = [d.child for d in places if d.parent.serial == unit and d.position == back.position]
+        assert fitted == [back.child, back.child]
+
+
+def broken(data: SamplesTaken, of: Any) -> Iterator[Excursion]:
+    count = len(next(iter(data.channels.values())))
+    return excursions(data.channels, of, data.start, [index * (data.period_s or 0) for index in range(count)])
+
+
+def ordered_part(seed: int, serial: str) -> str:
+    return next(o.what.part for o in built(seed)[1] if isinstance(o.what, Ordered) and serial in o.what.serials)
+
+
+def test_inventories_tell_what_is_inside_with_every_baseline() -> None:
+    read = [data for _, data in facts() if isinstance(data, InventoryRead)]
+    parts = {ordered_part(1, data.unit.serial) for data in read}
+    assert parts == {one.part for one in definitions() if any("firmware_matches" in step.needs for step in one.route)}
+    products = {one.part: one for one in definitions()}
+    wrong = [data for data in read if wrong_firmware(items_of(data), products[ordered_part(1, data.unit.serial)])]
+    failed = {data.run for _, data in facts() if isinstance(data, RunReported) and is_off(data, "firmware_matches")}
+    assert {data.run for data in wrong} == failed
+
+
+def is_off(data: RunReported, name: str) -> bool:
+    return any(one.name == name and one.value is False for one in data.measurements)
+
+
+def test_who_looks_sees_a_soak_stopped_within_minutes() -> None:
+    production = Production(map(to_document, definitions()), RACK, seed=1, block=1)
+    production.set_up()
+    seen_from = 10 * 86_400.0
+    production.go_on(1, seen_from)
+    production.schedule.run(seen_from)
+    production.diary.take()
+    production.schedule.run(seen_from + 180)
+    assert [one for one in production.diary.take() if isinstance(one.what, Stopped)]
 
 
 def test_a_pause_passes_unnoticed() -> None:
