@@ -25,7 +25,12 @@ PER_S: Final = 120.0
 QUIET_S: Final = 4.0
 """So long without progress all is done that will be; longer than the pauses between a station's tries."""
 END_S: Final = 120.0
-DEATHS_OF_POISON: Final = 5
+SURVIVED_S: Final = 15.0
+"""A process that lives so long, its start included, has nothing in hand that ends it."""
+DEATHS_SHARED: Final = 2
+"""Whole batches that die before messages are given out singly; several poisonous ones may share these deaths."""
+DEATHS_ALONE: Final = 3
+"""Deaths that each poisonous message costs by itself before it is rejected."""
 PLAIN_NETWORK: Final = Network()
 Kill = Callable[[Rig, int], Awaitable[None]]
 
@@ -99,11 +104,14 @@ async def stale_ack(rig: Rig, times: int) -> None:
 
 
 async def poison(rig: Rig, times: int) -> None:
-    """Some messages end every process that reads them; ingest is started again each time."""
-    while rig.kills < times:
+    """Some messages end every process that reads them; ingest is started again until none of them is left."""
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    while rig.kills < times or clock() - began < SURVIVED_S:
         if rig.ingest.status is not None:
             rig.kills += 1
             rig.ingest.start()
+            began = clock()
         await rig.pause(0.05, 0.1)
 
 
@@ -132,7 +140,7 @@ class Matrix:
         """One case with one kind of station, and what it came to."""
         case, poisonous = CASES[name], 0
         if case.is_poisoned:
-            poisonous = -(-kills // DEATHS_OF_POISON)
+            poisonous = max(1, -(-(kills - DEATHS_SHARED) // DEATHS_ALONE))
             messages = max(messages, plan.POISON_EVERY * poisonous)
         url = await self._database(messages)
         folder = self.folder / f"{name}-{client}"
