@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from mes import services
 from mes.console.examining import doctor
-from mes.console.running import begin_log, run_until_done, settings_with, with_parts
+from mes.console.running import begin_log, run_until_done, settings_with, with_parts, wrong_settings
 from mes.console.setting_up import GROUPS
 from mes.console.station import station
 from mes.console.tracing import traces
@@ -29,10 +30,12 @@ app.add_typer(station, name="station")
 app.command()(doctor)
 
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded database and broker.")]
-Port = Annotated[int | None, typer.Option(help="Port of REST.")]
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port of REST and pages.")]
 ReadyFile = Annotated[Path | None, typer.Option(help="File to write when it is ready.", hidden=True)]
-MetricsPort = Annotated[int | None, typer.Option(help="Port where its numbers are told to Prometheus.")]
-MqttPort = Annotated[int | None, typer.Option(help="Port of the embedded broker.")]
+MetricsPort = Annotated[
+    int | None, typer.Option(min=1, max=65535, help="Port where its numbers are told to Prometheus.")
+]
+MqttPort = Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the embedded broker.")]
 
 
 @app.command()
@@ -134,7 +137,7 @@ def demo(
             typer.echo(json.dumps(summary))
 
     async def run() -> None:
-        async with running(using, any_port=port is None) as (local, supervisor):
+        async with running(using, any_port=port is None, any_mqtt_port=mqtt_port is None) as (local, supervisor):
             watching = asyncio.create_task(supervisor.watch())
             try:
                 done = await show(local, Wish(racks, speed, seed, once, using.data_dir, using.site), told)
@@ -151,6 +154,8 @@ def main() -> None:
     # Reading our own pipe's end should not look like a crash.
     try:
         app()
+    except ValidationError as error:
+        sys.exit(wrong_settings(error))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

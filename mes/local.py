@@ -43,15 +43,18 @@ def api_url(settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def running(settings: Settings, *, any_port: bool = False) -> AsyncIterator[tuple[Local, Supervisor]]:
+async def running(
+    settings: Settings, *, any_port: bool = False, any_mqtt_port: bool = False
+) -> AsyncIterator[tuple[Local, Supervisor]]:
     """Everything, ready to be used, for as long as the block lasts. One at a time per data folder.
 
-    With `any_port` the next free ports are taken where ours are in use. Raises PartError saying what is in the way.
+    With `any_port` and `any_mqtt_port` the next free port is taken where ours is in use. Raises PartError saying what
+    is in the way.
     """
     with folder.sole_use(settings.data_dir):
         port = _port(settings, any_port)
         settings = settings.model_copy(update={"port": port})
-        async with embedded(settings, any_port=any_port) as parts:
+        async with embedded(settings, any_port=any_mqtt_port) as parts:
             await asyncio.to_thread(upgrade, parts.database_url)
             token = await _admin_token(parts.database_url, settings)
             environment = {**parts.environment(), "MES_PORT": str(port), "MES_HOST": settings.host}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NoReturn, TypeVar
 
 import typer
+from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mes import services
@@ -44,6 +45,13 @@ def run_until_done(work: Coroutine[Any, Any, None]) -> None:
         asyncio.run(signalled())
     except (PartError, services.NotReady) as error:
         fail(str(error))
+
+
+def wrong_settings(error: ValidationError) -> str:
+    """Which settings of the environment can't be used, and why, a line each."""
+    return "\n".join(
+        f"mes: MES_{'_'.join(map(str, one['loc'])).upper()}={one['input']}: {one['msg']}" for one in error.errors()
+    )
 
 
 def fail(text: str) -> NoReturn:

@@ -90,7 +90,7 @@ def push(
     """Send testers' files and say what became of them. The same file twice is on the record once.
 
     Without files: send what earlier calls left in the spools. Exit status 0: all of it is on the record; 1: something
-    is pending, rejected or without a receipt (it stays in the spool); 2: wrong usage.
+    is pending, rejected or without a receipt (without one it stays in the spool); 2: wrong usage.
     """
     connect = _connector(station, url, user, password, authority, mqtt)
     if not files:

@@ -82,7 +82,7 @@ def check(floor: Floor, bench: Bench, product: Product, step: Step) -> Process[N
     if not kind_of(bench.kind).golden or bench.shift == shift or serial is None:
         return
     bench.shift = shift
-    run = f"{bench.name}.golden.{shift}"
+    run = f"{bench.name}.{serial}.{shift}"  # another floor on the same stations has good units of its own
     began, operator, bias, fixture = floor.now, crew.operator(floor.now, bench.name), bench.wear(), bench.fixture
     yield min(600.0, max(30.0, kind_of(bench.kind).takes_s / 4))
     at = floor.now
