@@ -69,14 +69,14 @@ class Office:
             await self.call("PUT", f"/products/{quote(one.part)}/revisions/{one.revision}", to_document(one))
         return [to_document(one) for one in definitions]
 
-    async def put_lines(self, plant: Plant) -> None:
-        """The plant's lines, their stations and their shifts."""
+    async def put_lines(self, plant: Plant, time_zone: str) -> None:
+        """The plant's lines, their stations, and their shifts, told in a time zone."""
         shifts = [
             {"name": name, "days": list(crew.DAYS), "start": start, "end": end} for name, start, end in crew.SHIFTS
         ]
         for line, benches in plant.lines().items():
             stations = [{"name": one.name, "kind": one.kind} for one in benches]
-            told = {"stations": stations, "time_zone": crew.TIME_ZONE, "shifts": shifts}
+            told = {"stations": stations, "time_zone": time_zone, "shifts": shifts}
             if not await self._stands(line, {one.name for one in benches}):
                 await self.call("PUT", f"/lines/{line}", told)
 

@@ -67,9 +67,11 @@ class Demo:
         welcome(self.console, self.local, await logins(self.local, self.wish.data_dir, self.wish.site))
         with self.console.status("Releasing the product definitions…"):
             documents = await self.office.release_products()
-            self.floor = begun.find(self.wish.data_dir, self.wish.seed, self.wish.racks, self.wish.once)
+            self.floor = begun.find(
+                self.wish.data_dir, self.wish.seed, self.wish.racks, self.wish.once, datetime.now(UTC)
+            )
             self.production = Production(documents, TOP, seed=self.wish.seed, block=self.floor.block)
-            await self.office.put_lines(self.production.plant)
+            await self.office.put_lines(self.production.plant, self.floor.time_zone)
             self.production.set_up()
             self._begin_once() if self.wish.once else self._begin()
         begun.keep(self.wish.data_dir, self.floor)
@@ -90,7 +92,7 @@ class Demo:
         if self.floor.began:
             return
         latest = datetime.now(UTC) - timedelta(seconds=self.production.diary.ends_at)
-        start = begun.shift_start(latest)
+        start = begun.shift_start(latest, self.floor.time_zone)
         pause = (self.production.floor.soaked_at, (latest - start).total_seconds())
         self.floor = replace(self.floor, began=start.isoformat(), pauses=(pause,))
 
@@ -99,7 +101,7 @@ class Demo:
         now = datetime.now(UTC)
         behind_s = (self.wish.speed - 1) * AHEAD_S
         if not self.floor.began:
-            start = begun.shift_start(now - HISTORY)
+            start = begun.shift_start(now - HISTORY, self.floor.time_zone)
             reached = (now - start).total_seconds() - behind_s
             self.floor = replace(self.floor, began=start.isoformat(), reached=reached, busy_from=reached)
         still_s = self.floor.clock.at(now) - self.floor.reached - behind_s

@@ -5,8 +5,8 @@ from typing import Final
 SHIFT_S: Final = 8 * 3600.0
 SHIFTS: Final = (("early", "06:00", "14:00"), ("late", "14:00", "22:00"), ("night", "22:00", "06:00"))
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-TIME_ZONE: Final = "America/Monterrey"
-"""One without summer time: eight hours are eight hours."""
+TIME_ZONES: Final = ("America/Monterrey", "Asia/Bangkok")
+"""Where the floor may be. Without summer time: eight hours are eight hours. Their shifts begin five hours apart."""
 
 _OPERATORS: Final = {
     "early": ("m.rossi", "a.nguyen", "j.ortega", "s.lindqvist", "p.kowalski", "d.okafor"),
