@@ -20,7 +20,8 @@ def write_stops(settled: Iterable[Settled], source: str, at: datetime) -> Iterat
     for one in settled:
         if not one.reasons or one.fate != "applied":
             continue
-        why = tuple(reason for reason in one.reasons if reason.code == CODE)
+        # A report that ends such a run is given the same code, without a step: that run needs no stop any more.
+        why = tuple(reason for reason in one.reasons if reason.code == CODE and "step" in reason.facts)
         if why:
             facts = why[0].facts
             stop = RunStop(UnitRef(facts["unit"]), facts["step"], facts.get("run"), wire_reasons(why))

@@ -12,6 +12,7 @@ from mes.embedded.broker import Broker
 from mes.formats.messages import Arrived, RunStop, SamplesTaken, UnitRef
 from mes.mqtt import consumer, topics
 from mes.mqtt.bridge import Bridge
+from mes.mqtt.stops import write_stops
 from stations.client import Station
 from tests.mqtt.floor import V311
 from tests.stage import GPU, TRAY, Stage, time
@@ -62,7 +63,10 @@ async def test_a_stay_over_two_messages_fails_the_unit_with_the_message_that_com
     )
     assert "GPU1/temperature was beyond 85 for 40 s" in why.text
     assert await state(stage) == "nonconforming"
-    await stage.send([stage.run("T1", "test", 200, run="r1", outcome="aborted")])
+    (ended,) = await stage.send([stage.run("T1", "test", 200, run="r1", outcome="aborted")])
+    assert "limit_broken_live" in {one.code for one in ended.reasons}
+    stops = [[*write_stops([one], "mes/test", datetime.now(UTC))] for one in (first, second, ended)]
+    assert [len(told) for told in stops] == [0, 1, 0], "a run that has ended needs no stop"
     await assert_folded_from_journal(stage.database)
     await stage.database.close()
 
