@@ -24,7 +24,7 @@ board = pages()
 
 DENSE_FROM, CROWDED_FROM = 48, 16
 """From so many stations on a page, each is shown in as little room as it can be read in: at a desk, on a wall."""
-CAUSES_SHOWN: Final = 8
+CAUSES_SHOWN: Final = 5
 STATIONS_KEPT: Final = 2000
 
 Show = Literal["all", "trouble"]

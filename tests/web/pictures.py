@@ -129,7 +129,7 @@ async def board(browser: Browser, demo: Demo) -> None:
 
 async def rack(browser: Browser, demo: Demo) -> None:
     """The page of the rack that was done last."""
-    async with visiting(browser, demo, "quality", 1380, 1010, "light") as page:
+    async with visiting(browser, demo, "quality", 1440, 990, "light") as page:
         await page.goto(f"{demo.address}/units/{demo.racks[-1]}")
         await page.wait_for_load_state("networkidle")
         await keep(page, "rack")
