@@ -22,7 +22,7 @@ from mes.db.runs import operator_numbers, store_runs
 from mes.db.samples import store_chunks
 from mes.db.stations import Heard, note_heard, note_status
 from mes.domain import live_limits
-from mes.domain.facts import PartInstalled, UnitIdentified
+from mes.domain.facts import PartInstalled, SamplesTaken, UnitIdentified
 from mes.domain.refusals import Reason, reason
 from mes.formats.messages import FOREIGN, TYPES, Arrived, Fate, Message, Unreadable
 
@@ -234,9 +234,9 @@ class Batch:
             if one.entry and one.events is not None:
                 folding.stand_in(one.entry, one.events, taken_back=one.taken_back)
         why = {
-            key: inbox.reasons_text(one.run.judgement.reasons)
+            key: inbox.reasons_text(reasons)
             for one in made
-            if one.entry and one.run
+            if one.entry and (reasons := _why(one))
             for key in folding.keys_of(one.entry)
         }
         folded = await folding.fold(entries, why)
@@ -291,6 +291,14 @@ def _once(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
 def _conflict(message: Message, before: Seen) -> Reason:
     text = f"Message {before.id} of {before.source} reported the same event with other content."
     return reason("conflicting_report", text, source=before.source, id=before.id)
+
+
+def _why(made: Translation) -> tuple[Reason, ...]:
+    """What a nonconformance says that this opens."""
+    if made.run:
+        return made.run.judgement.reasons
+    what = made.entry.what if made.entry else None
+    return live_limits.shown(what) if isinstance(what, SamplesTaken) else ()
 
 
 def _with_unit(made: Translation, reasons: Iterable[Reason]) -> Iterator[Reason]:

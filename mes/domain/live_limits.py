@@ -43,7 +43,7 @@ def _break(turn: Turn, run: str, step: str, channel: str) -> None:
 
 
 def _told(what: SamplesTaken, one: Excursion, stay: Stay) -> Reason:
-    limit = " to ".join(f"{limit:g}" for limit in (one.low, one.high) if limit is not None)
+    limit = _limit(one)
     text = (
         f"{one.channel} was beyond {limit} for {stay.lasted_s:g} s, up to {one.value:g}; it may be for less than "
         f"{one.allowed_s:g} s. The run has failed: stop it."
@@ -52,6 +52,18 @@ def _told(what: SamplesTaken, one: Excursion, stay: Stay) -> Reason:
     )
     told = {"channel": one.channel, "value": one.value, "low": one.low, "high": one.high, "since": one.first}
     return reason(CODE, text, step=what.step, run=what.run, **{k: v for k, v in told.items() if v is not None})
+
+
+def shown(what: SamplesTaken) -> tuple[Reason, ...]:
+    """What a nonconformance says that these samples open."""
+    return tuple(
+        reason(CODE, f"{one.channel} reached {one.value:g}, beyond {_limit(one)}, for too long.", channel=one.channel)
+        for one in what.excursions or ()
+    )
+
+
+def _limit(one: Excursion) -> str:
+    return " to ".join(f"{limit:g}" for limit in (one.low, one.high) if limit is not None)
 
 
 def ended(turn: Turn, station: str, step: str, run: str | None) -> Reason | None:

@@ -62,9 +62,9 @@ SENTENCES: Mapping[str, str] = {
     "not_applied": "The MES could not apply the message; the fault is not its sender's.",
     "wrong_source": "A station may speak under its own name only.",
     "crashed_repeatedly": "The message was delivered several times without being settled.",
+    "sequence_gap": "Lines of the run are missing.",
     "unknown_characteristic": "The product definition does not name this measurement.",
     # judgement of a run
-    "sequence_gap": "Lines of the run are missing.",
     "claim_kept": "The station did not finish the test; its values are kept, not judged.",
     "claim_failed": "The station says that the product failed.",
     "measurement_claimed_failed": "The station says that a measurement failed.",

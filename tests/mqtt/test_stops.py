@@ -6,6 +6,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy import text
+
 from mes.commands.ingest import Settled, settle
 from mes.db.session import Database
 from mes.embedded.broker import Broker
@@ -41,8 +43,6 @@ async def samples(stage: Stage, at: float, values: list[float], period_s: float 
 
 
 async def state(stage: Stage) -> str:
-    from sqlalchemy import text
-
     async with stage.database.reading() as connection:
         return str((await connection.execute(text("SELECT state FROM unit WHERE serial = 'T1'"))).scalar_one())
 
