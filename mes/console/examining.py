@@ -34,10 +34,11 @@ def doctor(
     if unknown := set(only or ()) - set(AREAS):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: areas are {', '.join(AREAS)}", param_hint="--only")
     brokers = _read(logins)
-    if settings().database_url is None and not settings().data_dir.is_dir():
+    misspelt = unknown_variables()
+    if not misspelt and settings().database_url is None and not settings().data_dir.is_dir():
         where = settings().data_dir
         fail(f"No MES is in this folder ({where}). Start `mes up`, or set MES_DATA_DIR or MES_DATABASE_URL.")
-    found = asyncio.run(examine(settings(), unknown_variables(), brokers, only or AREAS))
+    found = asyncio.run(examine(settings(), misspelt, brokers, only or AREAS))
     if as_json:
         typer.echo(json.dumps({"healthy": healthy(found), "findings": [one._asdict() for one in found]}))
     else:
