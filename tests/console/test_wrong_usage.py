@@ -10,10 +10,11 @@ import pytest
 
 def mes(*arguments: str, folder: Path, **environment: str) -> tuple[int, str]:
     """The exit status and all that was written."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("MES_")}
     done = subprocess.run(
         [sys.executable, "-m", "mes", *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
+        env={**others, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
         capture_output=True,
         text=True,
         timeout=60,
