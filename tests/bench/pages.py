@@ -25,7 +25,7 @@ from mes.commands.logins import open_login
 from mes.db.migrate import upgrade
 from mes.db.session import Database
 from mes.embedded.postgres import Postgres
-from tests.bench.parts import Running, query
+from tests.bench.parts import Running, database_cpu_s, query
 from tests.parts import any_port
 from tests.web.busy_floor import BusyFloor
 
@@ -121,7 +121,7 @@ async def _measure(server: Postgres, size: Size, boards: int) -> dict[str, Any]:
 
 async def _facts(server: Postgres, floor: BusyFloor, for_s: float) -> tuple[float, dict[str, float]]:
     """Let stations report for a while: PostgreSQL's processor time, and the moment of each mark's commit."""
-    began_s, said = _database_cpu_s(server), {}
+    began_s, said = database_cpu_s(server), {}
     names = [name for names in floor.stations.values() for name in names]
     for number in range(int(for_s * UPDATES_PER_S)):
         floor.marks += 1
@@ -131,7 +131,7 @@ async def _facts(server: Postgres, floor: BusyFloor, for_s: float) -> tuple[floa
         await floor.send([floor.status(names[number % len(names)], "down", floor.now, mark)])
         said[mark] = time.monotonic()
         await asyncio.sleep(due - time.monotonic())
-    return _database_cpu_s(server) - began_s, said
+    return database_cpu_s(server) - began_s, said
 
 
 @asynccontextmanager
@@ -175,19 +175,3 @@ async def _answers(client: httpx.AsyncClient, address: str) -> bool:
         return (await client.get(f"{address}/healthz")).is_success
     except httpx.TransportError:
         return False
-
-
-def _database_cpu_s(server: Postgres) -> float:
-    """Processor time of the server's processes, those included that ended."""
-    postmaster = int((server.cluster / "postmaster.pid").read_text().split()[0])
-    total = 0.0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            used = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(used[1]) == postmaster:
-            total += int(used[11]) + int(used[12])
-        elif stat.parent.name == str(postmaster):
-            total += int(used[13]) + int(used[14])
-    return total / os.sysconf("SC_CLK_TCK")

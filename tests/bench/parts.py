@@ -92,6 +92,22 @@ class Running:
         return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
+def database_cpu_s(server: Postgres) -> float:
+    """Processor time of the server's processes, those included that ended."""
+    postmaster = int((server.cluster / "postmaster.pid").read_text().split()[0])
+    total = 0.0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            used = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(used[1]) == postmaster:
+            total += int(used[11]) + int(used[12])
+        elif stat.parent.name == str(postmaster):
+            total += int(used[13]) + int(used[14])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
 async def query(url: str, statement: str) -> Any:
     """One value from a database, or nothing."""
     connection = await asyncpg.connect(url, ssl=False)
