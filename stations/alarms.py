@@ -10,7 +10,7 @@ AlarmCode: TypeAlias = Literal[
     "spool_filling",  # it is 80 % full: the MES can't be reached, or does not keep up
     "spool_full",  # what is said now is refused
     "spool_damaged",  # it was mended at the start, or has to be
-    "no_receipts",  # the broker takes our messages and the MES says nothing to them
+    "no_receipts",  # the broker takes our messages and the MES says nothing to them, nor when they are sent again
     "clock_skew",
     "refused",  # the broker does not let us in, or not hear or say what is ours
     "too_large",  # a message in the spool is larger than the broker takes; it stays there

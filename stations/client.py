@@ -65,7 +65,7 @@ class Station(Facts):
     is said is kept in until the MES has it (or a `Spool`, which is closed with the station); see `default_path` for
     where it is by default. `beside` names a program that speaks as this station beside its own client: it says no
     status and has an own connection and spool. `receipt_s` is how long a receipt is waited for before a message is
-    sent again; twice as long each time while none comes at all.
+    sent again; longer where receipts take longer, and twice as long each time while none comes at all.
 
     `on_stop` is called when the MES says that a running test should end, `on_alarm` when a person should mend
     something. Both are called from the network's thread, or from the one that posts, and must not wait.
@@ -287,7 +287,7 @@ class Station(Facts):
     def _settle(self, said: Message, receipts: MessagesSettled) -> None:
         self._clock.heard(said.time, _now())
         ours = self._spool.settle(receipts.settled, said.time)
-        self._window.settled(ours)
+        self._window.settled(ours, time.monotonic())
         if self._spool.filled < EMPTIED:
             self._alarms.over("spool_filling", "spool_full")
         with self._link.changed:

@@ -1,7 +1,8 @@
 """Which messages of a spool are on their way: sent, and without a receipt so far.
 
 A bounded number, so that a day's backlog drains without flooding the broker or the MES. What gets no receipt is sent
-again after a while, and less and less often while no receipt comes at all: a MES that is down finds its broker's queue
+again after a while: at least twice as long as receipts take, and less and less often while none comes at all. A MES
+that works off what a whole floor kept back is not sent it over and over, and one that is down finds its broker's queue
 no longer than it must be.
 """
 
@@ -29,6 +30,8 @@ AT_ONCE: Final = 200
 class _Sent(NamedTuple):
     size: int
     at: float
+    once: bool
+    """Never sent before: how long its receipt takes is known then, for it can't be that of an earlier sending."""
 
 
 class Window:
@@ -45,6 +48,8 @@ class Window:
         self._sent: dict[str, _Sent] = {}
         self._bytes = 0
         self._after = 0
+        self._reached = 0
+        self._in_vain = False
         self._pending_at = float("-inf")
 
     def __len__(self) -> int:
@@ -62,13 +67,14 @@ class Window:
         """Something older waits again."""
         self._after = 0
 
-    def settled(self, ids: Sequence[str]) -> None:
-        """Receipts of ours came: the MES is there."""
+    def settled(self, ids: Sequence[str], now: float) -> None:
+        """Receipts of ours came: the MES is there, and takes so long."""
         if not ids:
             return
-        for id in ids:
-            self._forget(id)
-        self._again_s = self._again_min_s
+        sent = [self._forget(id) for id in ids]
+        if took_s := [now - one.at for one in sent if one and one.once]:
+            self._again_s = min(max(self._again_min_s, 2 * max(took_s)), AGAIN_MAX_S)
+        self._in_vain = False
         self._alarms.over("no_receipts")
 
     def due(self, now: float, room: int) -> list[Waiting]:
@@ -78,7 +84,8 @@ class Window:
             self._doubt_pending(now)
         messages = self._next(min(room, AT_ONCE, self._max_messages - len(self._sent)))
         for one in messages:
-            self._sent[one.id] = _Sent(len(one.payload), now)
+            self._sent[one.id] = _Sent(len(one.payload), now, one.seq > self._reached)
+            self._reached = max(self._reached, one.seq)
             self._bytes += len(one.payload)
         return messages
 
@@ -94,21 +101,29 @@ class Window:
         return []
 
     def _give_up_late(self, now: float) -> None:
-        """What was sent long ago and has no receipt is not on its way any more: it is sent again, in its turn."""
+        """What was sent long ago and has no receipt is not on its way any more: it is sent again, in its turn.
+
+        A receipt may be lost, with a process of the MES that was killed between its commit and its word. That mends
+        itself; people are told when sending again brings no receipt either.
+        """
         late = [id for id, one in self._sent.items() if now - one.at > self._again_s]
         if not late:
             return
         text = f"No receipt came for {len(late)} messages in {self._again_s:.0f} s; they are sent again."
         log.info(text)
-        self._alarms.give("no_receipts", text)
+        if self._in_vain:
+            self._alarms.give("no_receipts", text)
+        self._in_vain = True
         for id in late:
             self._forget(id)
         self._again_s = min(self._again_s * 2, AGAIN_MAX_S) * random.uniform(0.9, 1.1)
         self.rewind()
 
-    def _forget(self, id: str) -> None:
-        if one := self._sent.pop(id, None):
+    def _forget(self, id: str) -> _Sent | None:
+        one = self._sent.pop(id, None)
+        if one:
             self._bytes -= one.size
+        return one
 
     def _doubt_pending(self, now: float) -> None:
         self._pending_at = now

@@ -1,5 +1,6 @@
 """How much is on its way at a time, and when it is sent again."""
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -25,14 +26,14 @@ def spool() -> Iterator[Spool]:
         yield spool
 
 
-def keep(spool: Spool, count: int, size: int = 1) -> list[str]:
-    ids = [f"{number:04}" for number in range(count)]
+def keep(spool: Spool, count: int, size: int = 1, start: int = 0) -> list[str]:
+    ids = [f"{number:04}" for number in range(start, start + count)]
     spool.keep([Posted(id, "t", b"x" * size) for id in ids])
     return ids
 
 
-def settle(spool: Spool, window: Window, ids: list[str], fate: str = "applied") -> None:
-    window.settled(spool.settle([SettledMessage(fate, id=id) for id in ids], NOW))  # type: ignore[arg-type]
+def settle(spool: Spool, window: Window, ids: list[str], fate: str = "applied", now: float = 0) -> None:
+    window.settled(spool.settle([SettledMessage(fate, id=id) for id in ids], NOW), now)  # type: ignore[arg-type]
 
 
 def due(window: Window, now: float, room: int = LOTS) -> list[str]:
@@ -98,9 +99,51 @@ def test_what_has_no_receipt_is_sent_again_less_and_less_often(spool: Spool) -> 
     assert 50 <= pauses[0] <= 70
     assert all(AGAIN_MAX_S * 0.85 < pause < AGAIN_MAX_S * 1.15 for pause in pauses[5:])
     assert [one.code for one in alarms] == ["no_receipts"]
-    settle(spool, window, ids[:1])  # the MES is back: what it missed comes soon
+    settle(spool, window, ids[:1], now=6000)
     assert due(window, 6001)[-1] == ids[300]
+    settle(spool, window, ids[300:301], now=6002)  # the MES is back, and quick: what it missed comes soon
     assert due(window, 6100)[:10] == ids[1:11]
+
+
+def test_one_lost_receipt_is_nobodys_trouble(spool: Spool) -> None:
+    alarms: list[Alarm] = []
+    window = Window(spool, Alarms("s1", alarms.append), again_s=30)
+    window.begin(0)
+    for number in range(0, 6, 2):
+        began = number * 1000
+        lost, heard = keep(spool, 2, start=number)
+        assert due(window, began) == [lost, heard]
+        settle(spool, window, [heard], now=began + 1)
+        assert due(window, began + 31) == [lost]
+        settle(spool, window, [lost], "duplicate", now=began + 32)
+    assert alarms == []
+    keep(spool, 1, start=6)
+    assert [len(due(window, 9000 + seconds)) for seconds in (0, 70, 210)] == [1, 1, 1]
+    assert [one.code for one in alarms] == ["no_receipts"]
+
+
+@pytest.mark.parametrize("stations", [1, 10])
+def test_a_slow_mes_is_not_sent_everything_over_and_over(stations: int) -> None:
+    floor = []
+    for number in range(stations):
+        spool = Spool(Path(":memory:"), f"s{number}")
+        floor.append((spool, Window(spool, Alarms(f"s{number}", None), max_messages=1000 // stations, again_s=30)))
+        keep(spool, 5000 // stations)
+        floor[-1][1].begin(0)
+    queue: deque[tuple[int, str]] = deque()
+    sent, now = 0, 0
+    while any(spool.waiting_messages for spool, _ in floor):  # it takes ten a second, so a receipt takes 100 s
+        done = [queue.popleft() for _ in range(min(10, len(queue)))]
+        for number, (spool, window) in enumerate(floor):
+            settle(spool, window, [id for of, id in done if of == number], now=now)
+            some = due(window, now)
+            sent += len(some)
+            queue += [(number, id) for id in some]
+        now += 1
+        assert now < 1000
+    assert sent < 1.4 * 5000
+    for spool, _ in floor:
+        spool.close()
 
 
 def test_pending_messages_are_asked_after_now_and_then(spool: Spool) -> None:
