@@ -9,7 +9,6 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from itertools import chain
 from time import perf_counter
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
@@ -161,10 +160,18 @@ async def retry_pending(bridge: Bridge, retry: Retry, *, source: str, every_s: f
 
 
 def publish_settled(bridge: Bridge, settled: Sequence[Settled], *, source: str, at: datetime) -> None:
-    """Stops runs that have failed, and sends receipts, also the second ones of messages that were pending."""
-    for receipt in chain(write_stops(settled, source, at), write_receipts(settled, source, at)):
-        if not bridge.publish(receipt.topic, receipt.payload):
-            log.warning("too many messages wait for the broker; one on %s is left out", receipt.topic)
+    """Stops runs that have failed, and sends receipts, also the second ones of messages that were pending.
+
+    All of it is on the record and acknowledged by now, so a fault in what is to be said ends nothing: it is logged, and
+    a station that hears nothing of its message says it again and is told then.
+    """
+    for write in (write_stops, write_receipts):
+        try:
+            for said in write(settled, source, at):
+                if not bridge.publish(said.topic, said.payload):
+                    log.warning("too many messages wait for the broker; one on %s is left out", said.topic)
+        except Exception:
+            log.exception("not all was told that became of %d messages", len(settled))
 
 
 def read(batch: Sequence[Delivery], message_max_bytes: int = MESSAGE_MAX_BYTES) -> list[Arrived]:

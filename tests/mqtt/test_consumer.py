@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
 
+from mes.domain.refusals import reason
 from mes.embedded.broker import Broker
-from mes.formats.messages import Message, Unreadable
+from mes.formats.messages import Arrived, Message, Unreadable
 from mes.mqtt import consumer, topics
 from mes.mqtt.bridge import Bridge
 from tests.mqtt.floor import NOW, V311, Fact, Record, binary, packed, publish, receipts, send
@@ -204,3 +205,22 @@ async def test_a_pending_message_gets_a_second_receipt(mosquitto: Broker) -> Non
         assert await receipts(one, 1) == {"p1": ("pending", [])}
         consumer.publish_settled(bridge, [Fact("st-1", "p1", "id", "applied")], source="mes/test", at=NOW)
         assert await receipts(one, 1) == {"p1": ("applied", [])}
+
+
+async def test_a_stop_that_can_not_be_told_costs_no_receipt(
+    mosquitto: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Faulty(Record):
+        def fate(self, one: Arrived) -> Fact:
+            of_no_unit = reason("limit_broken_live", step="burn-in")
+            return super().fate(one)._replace(reasons=(of_no_unit,) if one.id == "odd" else ())
+
+    async with ingesting(mosquitto, Faulty()), station(mosquitto) as one:
+        await publish(mosquitto.url, ["odd", "other"])
+        await publish(mosquitto.url, ["later"])
+        assert await receipts(one, 3) == {
+            "odd": ("applied", ["limit_broken_live"]),
+            "other": ("applied", []),
+            "later": ("applied", []),
+        }
+    assert "not all was told that became of" in caplog.text
