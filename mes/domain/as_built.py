@@ -17,8 +17,8 @@ from mes.domain.route import route_of
 class PositionChanged(NamedTuple):
     """A position of a unit holds something else from now on.
 
-    `content` names it (a unit's id, or lots' ids joined by +; None: empty), `fits` says whether it is all that the
-    definition wants there, `taken_out` whether something is gone that was there before.
+    `content` names it (a unit's id, or the ids of all lots it may be of joined by +; None: empty), `fits` says whether
+    it is all that the definition wants there, `taken_out` whether something is gone that was there before.
     """
 
     key: Key
@@ -96,7 +96,7 @@ def _changes_at_place(place: Place, stays: list[Stay], definition: Definition | 
 def _changed(
     key: Key, place: Place, content: Sequence[Stay], left: Sequence[Stay], definition: Definition | None
 ) -> PositionChanged:
-    names = sorted({stay.child or stay.lot or stay.part for stay in content})
+    names = sorted({name for stay in content for name in ((stay.child,) if stay.child else stay.lots or (stay.part,))})
     return PositionChanged(
         key=key,
         unit=place[0],

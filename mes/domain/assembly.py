@@ -23,8 +23,9 @@ Place = tuple[UnitId, str]
 class Stay(NamedTuple):
     """A part, or a quantity of a lot or of bulk material, in a position. `until` None: it is still there.
 
-    `deviations` are the codes noted on its install. What is left when part of a lot is taken out is a stay of its own
-    with the same `installed_by`.
+    `loaded` are the lots it was taken from where its scan named none: one, or several of which it is one (then `lot`
+    is None). `deviations` are the codes noted on its install. What is left when part of a lot is taken out is a stay
+    of its own with the same `installed_by`.
     """
 
     parent: UnitId
@@ -39,6 +40,12 @@ class Stay(NamedTuple):
     installed_by: Key
     removed_by: Key | None = None
     deviations: tuple[str, ...] = ()
+    loaded: tuple[LotId, ...] = ()
+
+    @property
+    def lots(self) -> tuple[LotId, ...]:
+        """The lot it is of, or every lot it may be of."""
+        return (self.lot,) if self.lot else self.loaded
 
     @property
     def place(self) -> Place:
@@ -129,7 +136,13 @@ class Assembly:
         return self._changed(left, self._new_stay(key, what, noted), noted)
 
     def _install_lot(self, key: Key, what: PartInstalled) -> Change:
-        noted = (reason("quantity_missing", lot=what.lot),) if what.lot and what.quantity is None else ()
+        noted: tuple[Reason, ...] = ()
+        if what.lot and what.quantity is None:
+            noted = (reason("quantity_missing", lot=what.lot),)
+        if what.loaded == ():
+            noted += (reason("not_loaded", part=what.part),)
+        if what.loaded and not what.lot:
+            noted += (reason("lot_ambiguous", part=what.part, lots=list(what.loaded)),)
         return self._changed([], self._new_stay(key, what, noted), noted)
 
     def _new_stay(self, key: Key, what: PartInstalled, noted: tuple[Reason, ...]) -> Stay:
@@ -145,6 +158,7 @@ class Assembly:
             until=None,
             installed_by=key,
             deviations=tuple(one.code for one in noted),
+            loaded=what.loaded or (),
         )
 
     def _remove(self, key: Key, what: PartRemoved) -> Change:
@@ -217,8 +231,8 @@ def fold_assembly(entries: Iterable[Entry], open_before: Iterable[Stay] = ()) ->
 
 
 def _same_material(stay: Stay, what: PartRemoved) -> bool:
-    """Lots are told apart by their ids; bulk material without a lot by its part number."""
-    return stay.lot == what.lot and (stay.lot is not None or stay.part == what.part)
+    """Lots are told apart by their ids; a removal that names none means whatever there is of the part number."""
+    return what.lot in stay.lots if what.lot else stay.part == what.part
 
 
 def _already_installed(stay: Stay) -> Reason:

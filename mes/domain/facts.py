@@ -8,7 +8,7 @@ database): a fact gets here only after its serials were resolved.
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, get_args
 
 from mes.domain.watch import Excursion
 
@@ -45,6 +45,30 @@ class UnitIdentified(NamedTuple):
     identifiers: tuple[tuple[str, str], ...]
 
 
+class MaterialUnloaded(NamedTuple):
+    """A lot was taken off a station: from one `place`, or from wherever it was; `quantity` is what was left of it."""
+
+    station: str
+    part: str
+    lot: LotId
+    maker: str | None = None
+    place: str | None = None
+    quantity: Decimal | None = None
+    operator: str | None = None
+
+
+class MaterialLoaded(NamedTuple):
+    """A lot was mounted at a station, at a `place` with a name (a feeder) or at the one place of its part number."""
+
+    station: str
+    part: str
+    lot: LotId
+    maker: str | None = None
+    place: str | None = None
+    quantity: Decimal | None = None
+    operator: str | None = None
+
+
 class StepStarted(NamedTuple):
     """A station began a step of a unit's route; `run` is the station's own name for the attempt."""
 
@@ -69,7 +93,11 @@ class PartRemoved(NamedTuple):
 
 
 class PartInstalled(NamedTuple):
-    """A part, or `quantity` of a lot, was put into a position of a parent."""
+    """A part, or `quantity` of a lot, was put into a position of a parent.
+
+    With neither child nor lot the lot is one of those `loaded` at its station then: worked out by each fold
+    (`material.with_lot`), never recorded. `bulk`: no lots are kept of the part.
+    """
 
     parent: UnitId
     position: str
@@ -79,6 +107,8 @@ class PartInstalled(NamedTuple):
     maker: str | None = None
     quantity: Decimal | None = None
     operator: str | None = None
+    bulk: bool | None = None
+    loaded: tuple[LotId, ...] | None = None
 
 
 class StepCompleted(NamedTuple):
@@ -209,6 +239,8 @@ class Disposed(NamedTuple):
 What: TypeAlias = (
     PartReceived
     | UnitIdentified
+    | MaterialUnloaded
+    | MaterialLoaded
     | StepAnswered
     | StepStarted
     | SamplesTaken
@@ -225,37 +257,16 @@ What: TypeAlias = (
     | ShipmentDecided
 )
 
-_RANKS: dict[type, int] = {
-    kind: rank
-    for rank, kind in enumerate(
-        (
-            PartReceived,
-            UnitIdentified,
-            StepAnswered,
-            StepStarted,
-            SamplesTaken,
-            InventoryRead,
-            PartRemoved,
-            PartInstalled,
-            StepCompleted,
-            RunReported,
-            RunRecorded,
-            RunInterrupted,
-            Disposed,
-            UnitPacked,
-            UnitShipped,
-            ShipmentDecided,
-        )
-    )
-}
+_RANKS: dict[type, int] = {kind: rank for rank, kind in enumerate(get_args(What))}
+"""The kinds in the natural order of work, as `What` names them."""
 
 
 class Key(NamedTuple):
     """Where an entry stands in the order of the floor.
 
     Stations stamp whole seconds, so a part's scan and the end of its step often carry the same time: at equal times
-    the natural order of work (`rank`: receive, identify, start, remove, install, end, pack, ship) decides before
-    source and id do.
+    the natural order of work (`rank`: receive, identify, unload, load, start, remove, install, end, pack, ship) decides
+    before source and id do.
     """
 
     at: datetime

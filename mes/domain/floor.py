@@ -1,4 +1,4 @@
-"""The whole floor in memory: both layers of the fold over one set of entries.
+"""The whole floor in memory: every layer of the fold over one set of entries.
 
 The reference that stored state is checked against: whatever order entries came in, and however often, what is stored
 must equal this.
@@ -13,6 +13,7 @@ from mes.domain.as_built import fit, position_changes
 from mes.domain.assembly import Stay, fold_assembly
 from mes.domain.facts import Entry, Key, PartInstalled, UnitId, in_order
 from mes.domain.hold import Hold, concerning
+from mes.domain.material import Loading, fold_material, with_lot
 from mes.domain.nonconformance import Nonconformance
 from mes.domain.product import Definition
 from mes.domain.refusals import Reason
@@ -23,8 +24,9 @@ _T = TypeVar("_T")
 
 @dataclass(slots=True)
 class Floor:
-    """All stays, each unit's progress and attempts, all nonconformances, and the deviations of each entry."""
+    """All loadings and stays, each unit's progress and attempts, nonconformances, and the deviations of each entry."""
 
+    loadings: list[Loading] = field(default_factory=list)
     stays: list[Stay] = field(default_factory=list)
     units: dict[UnitId, tuple[Progress, list[Attempt]]] = field(default_factory=dict)
     nonconformances: dict[str, Nonconformance] = field(default_factory=dict)
@@ -42,9 +44,11 @@ def fold_floor(
 
     A hold on a lot concerns the units that ever held it in a position of their own.
     """
-    ordered = in_order(entries)
+    told = in_order(entries)
+    material = fold_material(told)
+    ordered = [with_lot(entry, material.loadings) for entry in told]
     assembly = fold_assembly(ordered)
-    floor = Floor(stays=assembly.stays, deviations=dict(assembly.deviations))
+    floor = Floor(material.loadings, assembly.stays, deviations={**material.deviations, **assembly.deviations})
     for entry in ordered:
         _note(floor, entry.key, misfits(entry, definitions))
     stays_in = _grouped(floor.stays, lambda stay: stay.parent)
@@ -52,7 +56,7 @@ def fold_floor(
     for unit in dict.fromkeys((*definitions, *entries_of, *stays_in)):
         definition, stays = definitions.get(unit), stays_in.get(unit, [])
         order = (orders or {}).get(unit)
-        lots = {stay.lot for stay in stays if stay.lot}
+        lots = {lot for stay in stays for lot in stay.lots}
         part = definition.part if definition else None
         history = fold_unit(
             definition,

@@ -49,6 +49,11 @@ SENTENCES: Mapping[str, str] = {
     "contains_itself": "A unit can't be installed into itself or into something it contains.",
     "not_received": "The part was never received.",
     "quantity_missing": "A lot is installed with a quantity.",
+    # material at stations
+    "not_loaded": "No lot of the part was loaded at the station then, so the lot is not known.",
+    "lot_ambiguous": "Several lots of the part were loaded at the station then; it is one of them.",
+    "already_loaded": "The lot was already recorded as loaded there.",
+    "lot_replaced": "Another lot was recorded there; it counts as unloaded from this moment on.",
     "failed_part": "The part has not passed its own route.",
     "nothing_to_install": "Every position that this step installs is filled.",
     "part_not_named": "The position takes several parts, and this serial is new; scan the part number first.",

@@ -9,6 +9,8 @@ from mes.domain.facts import (
     PASS,
     Disposed,
     Entry,
+    MaterialLoaded,
+    MaterialUnloaded,
     PartInstalled,
     PartRemoved,
     RunReported,
@@ -103,6 +105,20 @@ def lot(minute: float, parent: str, position: str, lot: str, quantity: int | Non
 def unlot(minute: float, parent: str, position: str, lot: str, quantity: int | None = None, part: str = "M3") -> Entry:
     amount = None if quantity is None else Decimal(quantity)
     return said(minute, PartRemoved(parent, position, None, lot, part, amount))
+
+
+def load(minute: float, lot: str, part: str = "M3", station: str = "x", **more: Any) -> Entry:
+    """A lot is loaded at the station that says everything here, or at another one."""
+    return said(minute, MaterialLoaded(station, part, lot, **more), f"stations/{station}")
+
+
+def unload(minute: float, lot: str, part: str = "M3", station: str = "x", **more: Any) -> Entry:
+    return said(minute, MaterialUnloaded(station, part, lot, **more), f"stations/{station}")
+
+
+def draw(minute: float, parent: str = "t1", position: str = "SCREWS", quantity: int = 4, part: str = "M3") -> Entry:
+    """Material goes in of which the station does not say the lot."""
+    return said(minute, PartInstalled(parent, position, None, None, part, quantity=Decimal(quantity)))
 
 
 def packed(minute: float, unit: str = "t1", into: str | None = None) -> Entry:

@@ -12,6 +12,7 @@ from mes.domain.assembly import Assembly, Change, Stay, fold_assembly
 from mes.domain.facts import Entry, Key, PartInstalled, PartRemoved, UnitId
 from mes.domain.floor import Floor, misfits
 from mes.domain.hold import Hold, concerning
+from mes.domain.material import Loading, fold_material, is_material, with_lot
 from mes.domain.nonconformance import Nonconformance
 from mes.domain.product import Definition
 from mes.domain.refusals import Reason
@@ -26,6 +27,8 @@ class IncrementalFloor:
         self.holds = holds
         self.entries: dict[tuple[str, str], Entry] = {}
         self.refolds = 0
+        self._loadings: list[Loading] = []
+        self._load_deviations: dict[Key, tuple[Reason, ...]] = {}
         self._stays: dict[tuple[Key, Any], Stay] = {}
         self._last_scan: Key | None = None
         self._scan_deviations: dict[Key, tuple[Reason, ...]] = {}
@@ -41,19 +44,24 @@ class IncrementalFloor:
         if (entry.key.source, entry.key.id) in self.entries:
             return
         self.entries[entry.key.source, entry.key.id] = entry
-        if isinstance(entry.what, PartInstalled | PartRemoved):
+        if is_material(entry):
+            self._loaded()
+        elif isinstance(entry.what, PartInstalled | PartRemoved):
             self._scanned(entry)
         elif unit := subject_of(entry.what):
             self._apply(unit, entry)
 
     def state(self) -> Floor:
         """What is stored, in the shape of the reference."""
-        floor = Floor(stays=sorted(self._stays.values(), key=lambda stay: (stay.since, stay.installed_by)))
-        for found in (self._scan_deviations, *self._deviations.values()):
+        floor = Floor(
+            loadings=self._loadings,
+            stays=sorted(self._stays.values(), key=lambda stay: (stay.since, stay.installed_by)),
+        )
+        for found in (self._load_deviations, self._scan_deviations, *self._deviations.values()):
             for key, reasons in found.items():
                 floor.deviations[key] = floor.deviations.get(key, ()) + reasons
         for entry in self.entries.values():
-            if found_misfits := misfits(entry, self.definitions):
+            if found_misfits := misfits(with_lot(entry, self._loadings), self.definitions):
                 floor.deviations[entry.key] = floor.deviations.get(entry.key, ()) + found_misfits
         for unit, plain in self._plain.items():
             attempts = self._attempts[unit]
@@ -61,13 +69,25 @@ class IncrementalFloor:
             floor.nonconformances.update(self._nonconformances[unit])
         return floor
 
+    def _loaded(self) -> None:
+        """What stations have loaded, again; and every scan, if one took its lot from another loading than was known."""
+        before = self._scans()
+        history = fold_material(self.entries.values())
+        self._loadings, self._load_deviations = history.loadings, history.deviations
+        if self._scans() != before:
+            self._rescan()
+
+    def _scans(self) -> list[Entry]:
+        """Every scan with the lots it took."""
+        return [with_lot(entry, self._loadings) for entry in self.entries.values()]
+
     def _scanned(self, entry: Entry) -> None:
         if self._last_scan and entry.key < self._last_scan:
             self._rescan()
             return
         self._last_scan = entry.key
         assembly = Assembly(stay for stay in self._stays.values() if stay.until is None)
-        change = assembly.apply(entry)
+        change = assembly.apply(with_lot(entry, self._loadings))
         self._store(change)
         if change.deviations:
             self._scan_deviations[entry.key] = change.deviations
@@ -87,7 +107,7 @@ class IncrementalFloor:
     def _rescan(self) -> None:
         """A late scan: all stays again, and every unit whose stays are others now."""
         before = list(self._stays.values())
-        history = fold_assembly(self.entries.values())
+        history = fold_assembly(self._scans())
         self._stays = {(stay.installed_by, stay.since): stay for stay in history.stays}
         self._scan_deviations = history.deviations
         for unit in {stay.parent for stay in set(before) ^ set(history.stays)}:

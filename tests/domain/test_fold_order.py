@@ -23,6 +23,8 @@ from mes.domain.facts import (
     PRODUCTION,
     Disposed,
     Entry,
+    MaterialLoaded,
+    MaterialUnloaded,
     PartInstalled,
     PartReceived,
     PartRemoved,
@@ -54,13 +56,16 @@ from tests.domain.floor_stories import (
     TRAY,
     at,
     done,
+    draw,
     grant,
     install,
+    load,
     lot,
     packed,
     run,
     shipped,
     start,
+    unload,
     unlot,
 )
 from tests.domain.incremental_floor import IncrementalFloor
@@ -73,7 +78,8 @@ A_WHOLE_BUILD = [
     install(1, "t1", "B1", "b1"),
     install(2, "t1", "B2", "b2"),
     lot(2, "t1", "SCREWS", "lot7", 3),
-    lot(3, "t1", "SCREWS", "lot8", 2),
+    load(2, "lot8"),
+    draw(3, quantity=2),
     unlot(3, "t1", "SCREWS", "lot7", 1),
     done(3, "build"),
     grant(3, "test", TESTER),
@@ -102,6 +108,7 @@ RUNS = st.sampled_from([None, "r1", "r2"])
 LOTS = st.sampled_from(["lot7", "lot8"])
 QUANTITIES = st.sampled_from([None, 1, 3, 4])
 PARTS = st.sampled_from(["BOARD", "TRAY", "JUNK"])
+PARTS_OF_LOTS = st.sampled_from(["M3", "M3", "M3", "JUNK"])
 OPERATORS = st.sampled_from([None, "ann"])
 
 
@@ -139,7 +146,23 @@ def installs_and_removals() -> st.SearchStrategy[Any]:
     material = st.tuples(st.sampled_from([PartInstalled, PartRemoved]), LOTS, QUANTITIES).map(
         lambda drawn: drawn[0]("t1", "SCREWS", child=None, lot=drawn[1], part="M3", quantity=drawn[2])
     )
-    return st.one_of(serial, serial, material)
+    drawn = st.tuples(st.sampled_from([PartInstalled, PartInstalled, PartRemoved]), PARTS_OF_LOTS, QUANTITIES).map(
+        lambda drawn: drawn[0]("t1", "SCREWS", child=None, lot=None, part=drawn[1], quantity=drawn[2])
+    )
+    return st.one_of(serial, serial, material, drawn)
+
+
+def loads_and_unloads() -> st.SearchStrategy[Any]:
+    """At the station of the build, and at those of the disturbances."""
+    return st.builds(
+        lambda kind, *told: kind(*told),
+        st.sampled_from([MaterialLoaded, MaterialLoaded, MaterialUnloaded]),
+        st.sampled_from(["x", "x", "ft-01", "fast"]),
+        PARTS_OF_LOTS,
+        LOTS,
+        st.sampled_from([None, None, "Acme"]),
+        st.sampled_from([None, None, "F1", "F2"]),
+    )
 
 
 def unit_events() -> st.SearchStrategy[Any]:
@@ -164,7 +187,7 @@ def disturbances(draw: st.DrawFn) -> Entry:
     source = draw(st.sampled_from(["stations/ft-01", "stations/fast"]))
     minute, delay = draw(st.integers(0, 9)), draw(st.integers(0, 3))
     stamped = minute + 60 if source == "stations/fast" else minute
-    what = draw(st.one_of(installs_and_removals(), unit_events()))
+    what = draw(st.one_of(installs_and_removals(), loads_and_unloads(), unit_events()))
     return entry(at(min(stamped, minute + delay)), source, draw(st.uuids()).hex, what)
 
 
@@ -196,6 +219,7 @@ def comparable(floor: Floor) -> dict[str, Any]:
     units = {unit: (progress.to_plain(), attempts) for unit, (progress, attempts) in floor.units.items()}
     deviations = {key: {one.code: one.facts for one in found} for key, found in floor.deviations.items()}
     return {
+        "loadings": floor.loadings,
         "stays": floor.stays,
         "units": units,
         "nonconformances": floor.nonconformances,
@@ -246,6 +270,22 @@ SMALL_SETS = {
         unlot(3, "t1", "SCREWS", "lot7", 2),
         unlot(3, "t1", "SCREWS", "lot7", 2),
         start(3, "test", TESTER),
+    ],
+    "a reel changed while units are built": [
+        load(1, "lot7"),
+        draw(2),
+        load(3, "lot8"),
+        draw(3, "t2"),
+        unload(4, "lot8"),
+        draw(4, "t2"),
+    ],
+    "two feeders, of which one is emptied": [
+        load(1, "lot7", place="F1"),
+        load(2, "lot8", place="F2", maker="Acme"),
+        draw(2),
+        unlot(3, "t1", "SCREWS", "lot7", 1),
+        unload(3, "lot7"),
+        draw(4),
     ],
 }
 
