@@ -1,4 +1,4 @@
-"""The law of the floor: where units, parts, attempts and verdicts end depends on what is known, never on when it came."""
+"""The law of the floor: where units, parts and verdicts end depends on what is known, never on when it came."""
 
 from collections.abc import Iterable
 from itertools import permutations, product
