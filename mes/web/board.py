@@ -92,11 +92,10 @@ def pictured(now: FloorNow, choice: Choice) -> Picture:
         parts[f"line-{line.name}"] = fragment("board/line.html", line=line, states=_states(line.stations))
         prefix = shared_prefix(line.name, [station.name for station in line.stations])
         for station in shown[line.name]:
-            parts[f"station-{station.name}"] = _station(station, prefix, line.time_zone)
-    zone = lines[0].time_zone if lines else "UTC"
+            parts[f"station-{station.name}"] = _station(station, prefix)
     parts["failing"] = fragment("board/failing.html", failing=_most(lines, "failing"), erring=_most(lines, "erring"))
-    parts["troubles"] = fragment("board/troubles.html", troubles=now.troubles, zone=zone)
-    parts["events"] = fragment("board/events.html", events=now.events, zone=zone)
+    parts["troubles"] = fragment("board/troubles.html", troubles=now.troubles)
+    parts["events"] = fragment("board/events.html", events=now.events)
     count = sum(len(stations) for stations in shown.values())
     crowd = {"is_dense": count > DENSE_FROM, "is_crowded": count > CROWDED_FROM}
     told = {"now": now, "lines": lines, "shown": shown, "parts": parts, "choice": choice, **crowd}
@@ -104,10 +103,10 @@ def pictured(now: FloorNow, choice: Choice) -> Picture:
 
 
 @lru_cache(maxsize=STATIONS_KEPT)
-def _station(station: StationNow, prefix: str, zone: str) -> str:
+def _station(station: StationNow, prefix: str) -> str:
     """A station's tile. Between two looks most stations are as they were, so what was rendered is kept."""
     told = {"prefix": prefix, "name": station.name.removeprefix(prefix), "is_quiet": is_quiet(station)}
-    return fragment("board/station.html", one=station, zone=zone, is_troubled=is_troubled(station), **told)
+    return fragment("board/station.html", one=station, is_troubled=is_troubled(station), **told)
 
 
 def shared_prefix(line: str, stations: Sequence[str]) -> str:

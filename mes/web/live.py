@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from mes.web.door import COOKIE, hub_of
-from mes.web.pages import page
+from mes.web.pages import FORM_TOKEN, page
 from mes.web.streams import View
 
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
@@ -21,7 +21,8 @@ async def live_page(request: Request, template: str, view: View, stream: str, **
     """A page with a view's picture in it; `stream` is the address that it hears of changes from."""
     hub = hub_of(request)
     picture, at = await hub.picture(view)
-    return page(request, template, picture=picture.whole(), stream=stream, data_at=at, **told)
+    whole = picture.whole().replace(FORM_TOKEN, request.state.login.form_token)
+    return page(request, template, picture=whole, stream=stream, data_at=at, **told)
 
 
 def live_stream(request: Request, key: Hashable, view: View) -> Response:

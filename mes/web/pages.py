@@ -1,7 +1,7 @@
 """Pages out of templates: one environment, what every page is told, and the headers that every page has."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
@@ -25,6 +25,11 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 
+ZONE: Final = Markup("<span data-zone>UTC</span>")
+"""Says on which clock moments are: UTC as the server writes them, the viewer's when our script has."""
+FORM_TOKEN: Final = "form-token-of-this-login"
+"""Stands in the forms of live parts, which are the same for everybody; each page puts its own token there."""
+
 
 class Place(NamedTuple):
     """A place in the navigation: what it is called, and its address."""
@@ -33,26 +38,39 @@ class Place(NamedTuple):
     path: str
 
 
-NAVIGATION: Final = (Place("Board", "/"), Place("Units", "/units"), Place("Scan", "/scan"))
+NAVIGATION: Final = (
+    Place("Board", "/"),
+    Place("Units", "/units"),
+    Place("Messages", "/messages"),
+    Place("Scan", "/scan"),
+)
 
 
-def moment(value: datetime | None, zone: str = "UTC", form: str = "%H:%M:%S") -> Markup:
-    """A moment as a `time` element, in a time zone; our script shows the exact one on the pointer."""
+def moment(value: datetime | None, form: str = "%H:%M:%S") -> Markup:
+    """A moment in UTC, as a `time` element: our script writes it anew on the clock of whoever looks."""
     if value is None:
         return Markup("–")
-    local = value.astimezone(ZoneInfo(zone))
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        value.isoformat(), f"{local:%Y-%m-%d %H:%M:%S %Z}", local.strftime(form)
+    at = value.astimezone(UTC)
+    return Markup('<time datetime="{}" title="{}" data-form="{}">{}</time>').format(
+        value.isoformat(), f"{at:%Y-%m-%d %H:%M:%S} UTC", form, at.strftime(form)
     )
 
 
-def age(value: datetime | None, zone: str = "UTC") -> Markup:
+def clock(value: datetime, zone: str) -> Markup:
+    """A time of day on a line's own clock, whoever looks: its shifts are defined by it."""
+    local = value.astimezone(ZoneInfo(zone))
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        value.isoformat(), f"{local:%Y-%m-%d %H:%M %Z}", f"{local:%H:%M}"
+    )
+
+
+def age(value: datetime | None) -> Markup:
     """How long ago a moment was: told by our script, which counts on; without it, when it was."""
     if value is None:
         return Markup("–")
-    local = value.astimezone(ZoneInfo(zone))
+    at = value.astimezone(UTC)
     return Markup('<time datetime="{}" title="since {}" data-age>since {}</time>').format(
-        value.isoformat(), f"{local:%Y-%m-%d %H:%M:%S %Z}", f"{local:%H:%M}"
+        value.isoformat(), f"{at:%Y-%m-%d %H:%M:%S} UTC", f"{at:%H:%M}"
     )
 
 
@@ -72,7 +90,9 @@ def _environment() -> Environment:
     made.globals["static"] = STATICS.address
     made.globals["version"] = STATICS.version
     made.globals["navigation"] = NAVIGATION
-    made.filters.update(age=age, moment=moment, grouped=grouped)
+    made.globals["zone"] = ZONE
+    made.globals["form_token"] = FORM_TOKEN
+    made.filters.update(age=age, clock=clock, moment=moment, grouped=grouped)
     return made
 
 

@@ -19,12 +19,13 @@ _TONES: Final = {"step": "busy", "run": "good", "nonconformance": "bad", "hold":
 
 
 class Mark(NamedTuple):
-    """A bar (`width` in pixels) or a moment (0), in words on the pointer."""
+    """A bar (`width` in pixels) or a moment (0), in words on the pointer; {} in them is `at`."""
 
     x: float
     width: float
     tone: str
     text: str
+    at: datetime
 
 
 class Row(NamedTuple):
@@ -36,11 +37,13 @@ class Row(NamedTuple):
 
 
 class Timeline(NamedTuple):
-    """A drawing of `height` pixels. `ticks`: where, and what stands there; `left_out`: rows without room."""
+    """A drawing of `height` pixels. `ticks`: where, and the moment there, said as `form`; `left_out`: rows without
+    room."""
 
     height: int
     rows: list[Row]
-    ticks: list[tuple[float, str]]
+    ticks: list[tuple[float, datetime]]
+    form: str
     left_out: int
 
 
@@ -56,12 +59,17 @@ def timeline(trace: TraceView, now: datetime) -> Timeline | None:
         if span.kind not in _QUIET:
             named.setdefault(_row_of(span), []).append(scale.mark(span))
     for one in trace.open:
-        text = f"{one.name}, open since {one.started_at:%Y-%m-%d %H:%M}"
-        mark = scale.bar(one.started_at, max(now, one.started_at), f"{_TONES.get(one.kind, 'busy')} is-open", text)
+        tone = f"{_TONES.get(one.kind, 'busy')} is-open"
+        mark = scale.bar(one.started_at, max(now, one.started_at), tone, f"{_plain(one.name)}, open since {{}}")
         named.setdefault(f"{one.kind}: {one.name}" if one.kind != "step" else one.name, []).append(mark)
     rows = [(name, marks) for name, marks in named.items() if marks]
     told = [Row(HEAD + index * ROW, name, marks) for index, (name, marks) in enumerate(rows[:ROWS_MAX])]
-    return Timeline(HEAD + len(told) * ROW + 6, told, scale.ticks(), max(len(rows) - ROWS_MAX, 0))
+    return Timeline(HEAD + len(told) * ROW + 6, told, scale.ticks(), scale.form, max(len(rows) - ROWS_MAX, 0))
+
+
+def _plain(name: str) -> str:
+    """A name without what would be read as the place of a moment."""
+    return name.replace("{}", "")
 
 
 def _row_of(span: SpanView) -> str:
@@ -83,16 +91,20 @@ class _Scale:
     def mark(self, span: SpanView) -> Mark:
         tone = "bad" if span.status == "error" else _TONES.get(span.kind, "good")
         length = span.ended_at - span.started_at
-        text = f"{span.name}, {span.started_at:%Y-%m-%d %H:%M:%S}"
+        text = f"{_plain(span.name)}, {{}}"
         if not length:
-            return Mark(self.x(span.started_at), 0, tone, text)
+            return Mark(self.x(span.started_at), 0, tone, text, span.started_at)
         return self.bar(span.started_at, span.ended_at, tone, f"{text}, {lasting(length)}")
 
     def bar(self, begin: datetime, end: datetime, tone: str, text: str) -> Mark:
-        return Mark(self.x(begin), max(round(self.x(end) - self.x(begin), 1), 2.5), tone, text)
+        return Mark(self.x(begin), max(round(self.x(end) - self.x(begin), 1), 2.5), tone, text, begin)
 
-    def ticks(self) -> list[tuple[float, str]]:
+    @property
+    def form(self) -> str:
+        """How exactly a moment is said, by how long it all lasts."""
         length = self.end - self.begin
-        form = "%m-%d %H:%M" if length > timedelta(hours=20) else "%H:%M:%S" if length < timedelta(hours=1) else "%H:%M"
-        moments = [self.begin + length * index / (TICKS - 1) for index in range(TICKS)]
-        return [(self.x(one), f"{one:{form}}") for one in moments]
+        return "%m-%d %H:%M" if length > timedelta(hours=20) else "%H:%M:%S" if length < timedelta(hours=1) else "%H:%M"
+
+    def ticks(self) -> list[tuple[float, datetime]]:
+        moments = [self.begin + (self.end - self.begin) * index / (TICKS - 1) for index in range(TICKS)]
+        return [(self.x(one), one) for one in moments]

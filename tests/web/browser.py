@@ -45,13 +45,14 @@ async def served(app: FastAPI, port: int | None = None) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def opened(address: str, secret: str) -> AsyncIterator[Page]:
-    """A page of a browser that is logged in. Skips where there is no Chromium. What scripts complain of fails."""
+async def opened(address: str, secret: str, time_zone: str = "UTC") -> AsyncIterator[Page]:
+    """A page of a browser that is logged in, in a time zone. Skips where there is no Chromium. What scripts complain of
+    fails."""
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        context = await browser.new_context(viewport={"width": 1280, "height": 800})
+        context = await browser.new_context(viewport={"width": 1280, "height": 800}, timezone_id=time_zone)
         await context.add_cookies([{"name": "mes_login", "value": secret, "url": address}])
         page = await context.new_page()
         page.set_default_timeout(PATIENCE_MS)

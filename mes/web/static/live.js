@@ -10,7 +10,7 @@
   let heard = performance.now();
   let source = null;
 
-  const clock = (moment) => new Date(moment).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+  const clock = (moment) => mesLocal.local(moment, "%H:%M:%S");
 
   function beat(at) {
     heard = performance.now();
@@ -18,16 +18,22 @@
     aheadMs = Date.parse(at) - Date.now();
   }
 
-  // What somebody opened stays open, and what has the focus keeps it.
+  // What somebody opened or closed stays so, what they typed stays written, and what has the focus keeps it.
   function replace(element, html) {
-    const opened = [...element.querySelectorAll("details[id][open]")].map((one) => one.id);
-    const focused = element.contains(document.activeElement) ? document.activeElement.id : "";
+    const unfolded = [...element.querySelectorAll("details[id]")].map((one) => [one.id, one.open]);
+    const written = [...element.querySelectorAll("input[id], textarea[id]")].map((one) => [one.id, one.value]);
+    const chosen = [...element.querySelectorAll("select[id]")].map((one) => [one.id, one.value]);
+    const focus = element.contains(document.activeElement) ? document.activeElement : null;
+    const caret = focus?.selectionStart;
     const holder = document.createElement("template");
     holder.innerHTML = html;
     if (element === main) main.replaceChildren(holder.content);
     else element.replaceWith(holder.content);
-    for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
-    if (focused) document.getElementById(focused)?.focus();
+    for (const [id, open] of unfolded) document.getElementById(id)?.toggleAttribute("open", open);
+    for (const [id, value] of [...written, ...chosen]) { const one = document.getElementById(id); if (one) one.value = value; }
+    for (const one of document.querySelectorAll("input[name=form_token]")) one.value = document.body.dataset.formToken ?? "";
+    const again = focus?.id && document.getElementById(focus.id);
+    if (again) { again.focus({ preventScroll: true }); if (caret != null) again.setSelectionRange?.(caret, caret); }
   }
 
   function show(told) {
@@ -88,10 +94,10 @@
 
   function tick() {
     const stale = !document.hidden && performance.now() - heard > STALE_MS;
-    if (stale) document.getElementById("stale-text").textContent = `Nothing was heard from the server. This is how it was at ${clock(dataAt)}.`;
+    if (stale) document.getElementById("stale-text").textContent = `Nothing was heard from the server. This is how it was at ${clock(dataAt)} (${mesLocal.zone}).`;
     banner.hidden = !stale;
     document.documentElement.toggleAttribute("data-stale", stale);
-    document.getElementById("live-text").textContent = stale ? "not live" : `live ${clock(Date.now() + aheadMs)}`;
+    document.getElementById("live-text").textContent = stale ? "not live" : `live ${clock(Date.now() + aheadMs)} ${mesLocal.zone}`;
     ages();
   }
 

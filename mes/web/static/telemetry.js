@@ -10,6 +10,11 @@ const colour = (name) => {
   probe.remove();
   return found;
 };
+// The chart is on the viewer's clock and knows no zones; the server is asked in UTC.
+const inUtc = (drawn) => {
+  const text = String(drawn).replace(" ", "T").slice(0, 23);
+  return new Date(text.includes("T") ? text : `${text}T00:00`).toISOString();
+};
 let asked = 0;
 
 async function points(from, to) {
@@ -25,7 +30,7 @@ function traces(series) {
   const strong = colour("busy-ink");
   return series.flatMap((one) => {
     const name = [one.step, one.run].filter(Boolean).join(", ");
-    const common = { x: one.at, type: "scatter", mode: "lines", connectgaps: false, legendgroup: name };
+    const common = { x: one.at.map((at) => mesLocal.local(at, "%Y-%m-%d %H:%M:%S.%L")), type: "scatter", mode: "lines", connectgaps: false, legendgroup: name };
     return [
       { ...common, y: one.low, line: { width: 0 }, hoverinfo: "skip", showlegend: false },
       { ...common, y: one.high, line: { width: 0 }, fill: "tonexty", fillcolor: strong.replace("rgb(", "rgba(").replace(")", ", 0.22)"), hoverinfo: "skip", showlegend: false },
@@ -40,7 +45,7 @@ function layout() {
   return {
     margin: { l: 60, r: 20, t: 10, b: 45 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, color: text, size: 13 }, hovermode: "x",
-    xaxis: { ...axis, type: "date" }, yaxis: { ...axis, automargin: true }, showlegend: false,
+    xaxis: { ...axis, type: "date", title: { text: mesLocal.zone } }, yaxis: { ...axis, automargin: true }, showlegend: false,
   };
 }
 
@@ -61,7 +66,7 @@ async function draw() {
     const from = change["xaxis.range[0]"], to = change["xaxis.range[1]"];
     if (from === undefined && !change["xaxis.autorange"]) return;
     const mine = ++asked;
-    const finer = await points(from && `${String(from).replace(" ", "T").slice(0, 23)}Z`, to && `${String(to).replace(" ", "T").slice(0, 23)}Z`);
+    const finer = await points(from && inUtc(from), to && inUtc(to));
     if (mine !== asked || !finer.length) return;
     tell(finer);
     Plotly.react(box, traces(finer), { ...layout(), xaxis: { ...layout().xaxis, range: from ? [from, to] : undefined, autorange: !from } });
