@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from typing import Final
 
-from mes.commands.access import PEOPLE
+from mes.commands.access import PEOPLE, Caller
+
+_HOLDERS: Final = frozenset({"supervisor", "quality", "admin"})
+_MENDERS: Final = frozenset({"operator", "supervisor", "quality", "admin"})
+_QUALITY: Final = frozenset({"quality", "admin"})
 
 ROLES: Final[Mapping[str, frozenset[str]]] = {
     "GET /": PEOPLE,
@@ -15,6 +19,11 @@ ROLES: Final[Mapping[str, frozenset[str]]] = {
     "GET /units/{serial}/samples": PEOPLE,
     "GET /units/{serial}/series": PEOPLE,
     "GET /runs/{id}": PEOPLE,
+    "GET /messages": PEOPLE,
+    "GET /live/messages": PEOPLE,
+    "GET /messages/{key}": PEOPLE,
+    "POST /messages/{key}/retry": _QUALITY,
+    "POST /messages/{key}/dismiss": _QUALITY,
     "GET /scan": PEOPLE,
     "GET /scan/{station}": PEOPLE,
     "POST /scan/{station}": frozenset({"operator", "supervisor", "admin"}),
@@ -23,3 +32,13 @@ OPEN: Final = frozenset(
     {"GET /login", "POST /login", "POST /logout", "POST /preferences", "GET /static/{digest}/{name}"}
 )
 """What works for somebody who has not logged in."""
+
+
+def may(caller: Caller, operation: str) -> bool:
+    """Whether somebody may do something: what they may not is not offered, and refused when it is sent all the same."""
+    return bool(caller.roles & ROLES[operation])
+
+
+def who_may(operation: str) -> str:
+    """The roles that may do something, for reading."""
+    return ", ".join(sorted(ROLES[operation]))

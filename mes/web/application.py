@@ -12,12 +12,13 @@ from mes.settings import Settings
 from mes.web.board import board
 from mes.web.errors import answer
 from mes.web.hub import Hub
+from mes.web.messages import messages
 from mes.web.people import Failures, people
 from mes.web.scan import scan
 from mes.web.telemetry import telemetry
 from mes.web.units import units
 
-ROUTERS: Final = (people, board, units, telemetry, scan)
+ROUTERS: Final = (people, board, units, telemetry, messages, scan)
 
 
 class Pages(Mount):

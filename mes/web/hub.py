@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Hashable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from mes.commands.ingest import is_infrastructure
 from mes.commands.logins import still_open
 from mes.db.journal import CHANNEL
 from mes.db.listening import listening
@@ -72,6 +73,10 @@ class Hub:
                 yield message
         finally:
             self._leave(key, stream)
+
+    def wake(self) -> None:
+        """Look for everybody soon, as if something had happened."""
+        self._woken.set()
 
     def end(self, secret: str) -> None:
         """Somebody logged out: their streams end now."""
@@ -155,8 +160,15 @@ class Hub:
             watched.show(await watched.view(look), look.at)
         except Refusal as refusal:
             log.info("nothing is to be seen any more at %s: %s", key, refusal)
-            for stream in watched.streams:
-                stream.end(event("ended", {}))
+        except Exception as error:
+            if is_infrastructure(error):
+                raise
+            # One page that can't be made must not let all others stand still.
+            log.exception("a live page could not be made: %s", key)
+        else:
+            return
+        for stream in watched.streams:
+            stream.end(event("ended", {}))
 
     async def _check_logins(self) -> None:
         streams = self._streams()

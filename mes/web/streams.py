@@ -3,13 +3,18 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Hashable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from time import perf_counter
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 BEHIND_MAX: Final = 64
 """Messages that a page may be behind before it is left: it comes back and begins anew."""
+SELDOM_SHARE: Final = 10
+"""A picture that is dear to make may take one such part of the time."""
+OLD: Final = timedelta(seconds=30)
+"""What shows how long something lasts is pictured anew this often without any sign."""
 
 
 class Look(NamedTuple):
@@ -32,6 +37,34 @@ class Picture(NamedTuple):
 
 
 View = Callable[[Look], Awaitable[Picture]]
+
+
+class Seldom:
+    """A view that is dear: pictured anew only when a cheap sign is another, and not again before it has rested.
+
+    `wake` has everybody looked for once more: what came while it rested is not forgotten.
+    """
+
+    def __init__(self, sign: Callable[[Look], Awaitable[object]], view: View, wake: Callable[[], None]) -> None:
+        self._sign, self._view, self._wake = sign, view, wake
+        self._made: tuple[object, datetime, Picture] | None = None
+        self._rests = timedelta()
+
+    async def __call__(self, look: Look) -> Picture:
+        sign = await self._sign(look)
+        if self._made is not None:
+            signed, made_at, picture = self._made
+            age = look.at - made_at
+            if sign == signed and age < OLD:
+                return picture
+            if age < self._rests:
+                asyncio.get_running_loop().call_later((self._rests - age).total_seconds(), self._wake)
+                return picture
+        began = perf_counter()
+        picture = await self._view(look)
+        self._rests = timedelta(seconds=SELDOM_SHARE * (perf_counter() - began))
+        self._made = (sign, look.at, picture)
+        return picture
 
 
 def event(kind: str, data: Any) -> bytes:
