@@ -20,6 +20,8 @@ from mes.domain.watch import Excursion
 TYPES: dict[type, str] = {
     facts.PartReceived: "mes.part.received",
     facts.UnitIdentified: "mes.unit.identified",
+    facts.MaterialUnloaded: "mes.material.unloaded",
+    facts.MaterialLoaded: "mes.material.loaded",
     facts.StepAnswered: "mes.step.answered",
     facts.StepStarted: "mes.unit.step.started",
     facts.SamplesTaken: "mes.samples.taken",

@@ -14,7 +14,8 @@ from mes.domain.assembly import Place, Stay
 
 _STAY = """
     i.id::text, i.parent_id::text, i.position, i.child_id::text, i.lot_id::text, i.part, i.maker, i.quantity,
-    lower(i.during) AS since, upper(i.during) AS until, i.installed_key, i.removed_key, i.deviations
+    lower(i.during) AS since, upper(i.during) AS until, i.installed_key, i.removed_key, i.deviations,
+    i.loaded::text[] AS loaded
 """
 
 
@@ -39,6 +40,7 @@ def _stored(row: Any) -> StoredStay:
         installed_by=parse_key(row["installed_key"]),
         removed_by=parse_key(row["removed_key"]) if row["removed_key"] else None,
         deviations=tuple(row["deviations"]),
+        loaded=tuple(row["loaded"]),
     )
     return StoredStay(row["id"], stay)
 
@@ -90,7 +92,7 @@ async def correct(connection: AsyncConnection, superseded: Sequence[str], added:
 
 _COLUMNS = (
     "id", "parent_id", "position", "child_id", "lot_id", "part", "maker", "quantity", "during", "recorded_at",
-    "installed_key", "removed_key", "deviations",
+    "installed_key", "removed_key", "deviations", "loaded",
 )  # fmt: skip
 
 
@@ -109,4 +111,5 @@ def _row(stay: Stay, at: datetime) -> tuple[Any, ...]:
         key_text(stay.installed_by),
         key_text(stay.removed_by) if stay.removed_by else None,
         list(stay.deviations),
+        list(stay.loaded),
     )

@@ -29,6 +29,7 @@ SUBJECTS: Mapping[str, Table] = {
     "lot": tables.lot,
     "product": tables.product,
     "line": tables.line,
+    "station": tables.station_journal,
     "hold": tables.hold,
     "nonconformance": tables.nonconformance,
 }

@@ -130,6 +130,14 @@ station = Table(
     comment="Stations: who may speak, and how they last said they are.",
 )
 
+station_journal = Table(
+    "station_journal",
+    metadata,
+    Column("id", ID, ForeignKey("station.id"), primary_key=True, comment="Station."),
+    *_subject(),
+    comment="What stations are named by in the journal: apart from `station`, which every sign of life writes.",
+)
+
 work_order = Table(
     "work_order",
     metadata,
@@ -235,8 +243,15 @@ installation = Table(
     Column("installed_key", KEY, nullable=False, comment="Key of the entry that installed it."),
     Column("removed_key", KEY, comment="Key of the entry that took it out."),
     Column("deviations", ARRAY(Text), nullable=False, comment="Reason codes noted at installation."),
+    Column(
+        "loaded",
+        ARRAY(ID),
+        nullable=False,
+        server_default="{}",
+        comment="Lots loaded at its station then, where its scan named none: its own, or several, one of them its.",
+    ),
     CheckConstraint("NOT isempty(during)", "during_not_empty"),
-    CheckConstraint("(child_id IS NULL) <> (lot_id IS NULL)", "child_or_lot"),
+    CheckConstraint("child_id IS NULL OR (lot_id IS NULL AND loaded = '{}')", "child_or_lot"),
     CheckConstraint("parent_id <> child_id", "not_itself"),
     ExcludeConstraint(
         ("child_id", "="),
@@ -260,7 +275,59 @@ installation = Table(
     Index("ix_installation_parent_id", "parent_id"),
     Index("ix_installation_child_id", "child_id", postgresql_where=text("child_id IS NOT NULL")),
     Index("ix_installation_lot_id", "lot_id", postgresql_where=text("lot_id IS NOT NULL")),
+    Index(
+        "ix_installation_loaded",
+        "loaded",
+        postgresql_using="gin",
+        postgresql_where=text("lot_id IS NULL AND loaded <> '{}'"),
+    ),
+    Index("ix_installation_part", "part", postgresql_where=text("child_id IS NULL AND lot_id IS NULL")),
     comment="Genealogy in two times: when it was so, and when we believed it. Corrections supersede and add.",
+)
+
+loading = Table(
+    "loading",
+    metadata,
+    Column("id", ID, primary_key=True, comment="Internal id."),
+    _site(),
+    Column("station", KEY, nullable=False, comment="Station it is loaded at."),
+    Column("place", KEY, nullable=False, server_default="", comment="Feeder there; empty: the one of its part."),
+    Column("part", KEY, nullable=False, comment="Part number of the lot."),
+    Column("maker", KEY, nullable=False, server_default="", comment="Maker, as the station said; empty: it did not."),
+    Column("lot_id", ID, nullable=False, comment="Lot."),
+    Column("quantity", Numeric, comment="How much was loaded; null: not told."),
+    Column("quantity_left", Numeric, comment="How much was unloaded; null: not told, or still loaded."),
+    Column("during", TSTZRANGE, nullable=False, comment="When it was so (effective time)."),
+    Column("recorded_at", MOMENT, nullable=False, comment="Since when we believe it."),
+    Column("superseded_at", MOMENT, comment="Until when we believed it; null: still."),
+    Column("loaded_key", KEY, nullable=False, comment="Key of the entry that loaded it."),
+    Column("unloaded_key", KEY, comment="Key of the entry that unloaded it, or loaded another lot there."),
+    CheckConstraint("NOT isempty(during)", "during_not_empty"),
+    ExcludeConstraint(
+        ("site", "="),
+        ("station", "="),
+        ("place", "="),
+        ("during", "&&"),
+        name="ex_loading_one_lot_at_a_place",
+        where=text("superseded_at IS NULL AND place <> ''"),
+        using="gist",
+        deferrable=True,
+        initially="DEFERRED",
+    ),
+    ExcludeConstraint(
+        ("site", "="),
+        ("station", "="),
+        ("part", "="),
+        ("during", "&&"),
+        name="ex_loading_one_lot_of_a_part",
+        where=text("superseded_at IS NULL AND place = ''"),
+        using="gist",
+        deferrable=True,
+        initially="DEFERRED",
+    ),
+    Index("ix_loading_station", "station", postgresql_where=text("superseded_at IS NULL")),
+    Index("ix_loading_lot_id", "lot_id"),
+    comment="Lots loaded at stations, in two times. Installations that name no lot took it from here.",
 )
 
 attempt = Table(

@@ -201,6 +201,13 @@ def upgrade() -> None:
         sa.Column(
             "deviations", postgresql.ARRAY(sa.Text()), nullable=False, comment="Reason codes noted at installation."
         ),
+        sa.Column(
+            "loaded",
+            postgresql.ARRAY(sa.UUID(as_uuid=False)),
+            server_default="{}",
+            nullable=False,
+            comment="Lots loaded at its station then, where its scan named none: its own, or several, one of them its.",
+        ),
         postgresql.ExcludeConstraint(
             (sa.column("child_id"), "="),
             (sa.column("during"), "&&"),
@@ -220,7 +227,9 @@ def upgrade() -> None:
             using="gist",
             name="ex_installation_one_part",
         ),
-        sa.CheckConstraint("(child_id IS NULL) <> (lot_id IS NULL)", name=op.f("ck_installation_child_or_lot")),
+        sa.CheckConstraint(
+            "child_id IS NULL OR (lot_id IS NULL AND loaded = '{}')", name=op.f("ck_installation_child_or_lot")
+        ),
         sa.CheckConstraint("NOT isempty(during)", name=op.f("ck_installation_during_not_empty")),
         sa.CheckConstraint("parent_id <> child_id", name=op.f("ck_installation_not_itself")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_installation")),
@@ -240,7 +249,101 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("lot_id IS NOT NULL"),
     )
+    op.create_index(
+        "ix_installation_loaded",
+        "installation",
+        ["loaded"],
+        unique=False,
+        postgresql_using="gin",
+        postgresql_where=sa.text("lot_id IS NULL AND loaded <> '{}'"),
+    )
+    op.create_index(
+        "ix_installation_part",
+        "installation",
+        ["part"],
+        unique=False,
+        postgresql_where=sa.text("child_id IS NULL AND lot_id IS NULL"),
+    )
     op.create_index("ix_installation_parent_id", "installation", ["parent_id"], unique=False)
+    op.create_table(
+        "loading",
+        sa.Column("id", sa.UUID(as_uuid=False), nullable=False, comment="Internal id."),
+        sa.Column(
+            "site",
+            sa.Text(collation="C"),
+            server_default=sa.text("coalesce(nullif(current_setting('mes.site', true), ''), 'main')"),
+            nullable=False,
+            comment="Site that this row belongs to.",
+        ),
+        sa.Column("station", sa.Text(collation="C"), nullable=False, comment="Station it is loaded at."),
+        sa.Column(
+            "place",
+            sa.Text(collation="C"),
+            server_default="",
+            nullable=False,
+            comment="Feeder there; empty: the one of its part.",
+        ),
+        sa.Column("part", sa.Text(collation="C"), nullable=False, comment="Part number of the lot."),
+        sa.Column(
+            "maker",
+            sa.Text(collation="C"),
+            server_default="",
+            nullable=False,
+            comment="Maker, as the station said; empty: it did not.",
+        ),
+        sa.Column("lot_id", sa.UUID(as_uuid=False), nullable=False, comment="Lot."),
+        sa.Column("quantity", sa.Numeric(), nullable=True, comment="How much was loaded; null: not told."),
+        sa.Column(
+            "quantity_left",
+            sa.Numeric(),
+            nullable=True,
+            comment="How much was unloaded; null: not told, or still loaded.",
+        ),
+        sa.Column("during", postgresql.TSTZRANGE(), nullable=False, comment="When it was so (effective time)."),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False, comment="Since when we believe it."),
+        sa.Column(
+            "superseded_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="Until when we believed it; null: still.",
+        ),
+        sa.Column("loaded_key", sa.Text(collation="C"), nullable=False, comment="Key of the entry that loaded it."),
+        sa.Column(
+            "unloaded_key",
+            sa.Text(collation="C"),
+            nullable=True,
+            comment="Key of the entry that unloaded it, or loaded another lot there.",
+        ),
+        postgresql.ExcludeConstraint(
+            (sa.column("site"), "="),
+            (sa.column("station"), "="),
+            (sa.column("part"), "="),
+            (sa.column("during"), "&&"),
+            where=sa.text("superseded_at IS NULL AND place = ''"),
+            deferrable=True,
+            initially="DEFERRED",
+            using="gist",
+            name="ex_loading_one_lot_of_a_part",
+        ),
+        postgresql.ExcludeConstraint(
+            (sa.column("site"), "="),
+            (sa.column("station"), "="),
+            (sa.column("place"), "="),
+            (sa.column("during"), "&&"),
+            where=sa.text("superseded_at IS NULL AND place <> ''"),
+            deferrable=True,
+            initially="DEFERRED",
+            using="gist",
+            name="ex_loading_one_lot_at_a_place",
+        ),
+        sa.CheckConstraint("NOT isempty(during)", name=op.f("ck_loading_during_not_empty")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_loading")),
+        comment="Lots loaded at stations, in two times. Installations that name no lot took it from here.",
+    )
+    op.create_index("ix_loading_lot_id", "loading", ["lot_id"], unique=False)
+    op.create_index(
+        "ix_loading_station", "loading", ["station"], unique=False, postgresql_where=sa.text("superseded_at IS NULL")
+    )
     op.create_table(
         "journal",
         sa.Column("id", sa.UUID(as_uuid=False), nullable=False, comment="Id of the entry, as in its body."),
@@ -855,6 +958,26 @@ def upgrade() -> None:
         comment="Stations: who may speak, and how they last said they are.",
     )
     op.create_table(
+        "station_journal",
+        sa.Column("id", sa.UUID(as_uuid=False), nullable=False, comment="Station."),
+        sa.Column(
+            "journal_number",
+            sa.Integer(),
+            server_default="0",
+            nullable=False,
+            comment="Journal entries naming it so far.",
+        ),
+        sa.Column(
+            "journal_hash",
+            sa.LargeBinary(),
+            nullable=True,
+            comment="SHA-256 of its newest journal entry; null before the first.",
+        ),
+        sa.ForeignKeyConstraint(["id"], ["station.id"], name=op.f("fk_station_journal_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_station_journal")),
+        comment="What stations are named by in the journal: apart from `station`, which every sign of life writes.",
+    )
+    op.create_table(
         "work_order",
         sa.Column("id", sa.UUID(as_uuid=False), nullable=False, comment="Internal id."),
         sa.Column(
@@ -1089,6 +1212,7 @@ def downgrade() -> None:
     op.drop_table("unit")
     op.drop_index("ix_work_order_state", table_name="work_order")
     op.drop_table("work_order")
+    op.drop_table("station_journal")
     op.drop_table("station")
     op.drop_table("token")
     op.drop_table("in_hand")
@@ -1125,7 +1249,21 @@ def downgrade() -> None:
     op.drop_table("journal_position")
     op.drop_index("ix_journal_xid", table_name="journal")
     op.drop_table("journal")
+    op.drop_index("ix_loading_station", table_name="loading", postgresql_where=sa.text("superseded_at IS NULL"))
+    op.drop_index("ix_loading_lot_id", table_name="loading")
+    op.drop_table("loading")
     op.drop_index("ix_installation_parent_id", table_name="installation")
+    op.drop_index(
+        "ix_installation_part",
+        table_name="installation",
+        postgresql_where=sa.text("child_id IS NULL AND lot_id IS NULL"),
+    )
+    op.drop_index(
+        "ix_installation_loaded",
+        table_name="installation",
+        postgresql_using="gin",
+        postgresql_where=sa.text("lot_id IS NULL AND loaded <> '{}'"),
+    )
     op.drop_index("ix_installation_lot_id", table_name="installation", postgresql_where=sa.text("lot_id IS NOT NULL"))
     op.drop_index(
         "ix_installation_child_id", table_name="installation", postgresql_where=sa.text("child_id IS NOT NULL")

@@ -1,6 +1,7 @@
 """What must never happen is refused by PostgreSQL, by constraints with names."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -92,10 +93,42 @@ async def test_unit_is_not_in_itself(connection: AsyncConnection) -> None:
         await add_installation(connection, RACK, "U1", 8, child_id=RACK)
 
 
-@pytest.mark.parametrize("filled", [{"child_id": None, "lot_id": None}, {"lot_id": new_id()}])
-async def test_stay_is_of_a_child_or_of_a_lot(connection: AsyncConnection, filled: dict[str, str | None]) -> None:
+@pytest.mark.parametrize("filled", [{"lot_id": new_id()}, {"loaded": [new_id()]}])
+async def test_stay_is_of_a_child_or_of_a_lot(connection: AsyncConnection, filled: dict[str, Any]) -> None:
     with pytest.raises(IntegrityError, match="ck_installation_child_or_lot"):
         await add_installation(connection, RACK, "U1", 8, **filled)
+
+
+async def add_loading(connection: AsyncConnection, since: float, until: float | None = None, **columns: Any) -> None:
+    row = {
+        "id": new_id(),
+        "station": "st-1",
+        "place": "",
+        "part": "M3",
+        "lot_id": new_id(),
+        "during": Range(hour(since), None if until is None else hour(until)),
+        "recorded_at": AT,
+        "loaded_key": f"{since}",
+    }
+    await connection.execute(tables.loading.insert(), row | columns)
+
+
+async def test_a_place_holds_one_lot_at_a_time(connection: AsyncConnection) -> None:
+    await add_loading(connection, 8, 10, place="F1")
+    await add_loading(connection, 10, place="F1", part="PASTE")
+    await add_loading(connection, 8, place="F2")
+    await add_loading(connection, 9, 10, place="F1", part="PASTE")
+    with pytest.raises(IntegrityError, match="ex_loading_one_lot_at_a_place"):
+        await settle(connection)
+
+
+async def test_a_station_has_one_unnamed_place_of_a_part(connection: AsyncConnection) -> None:
+    await add_loading(connection, 8)
+    await add_loading(connection, 8, part="PASTE")
+    await add_loading(connection, 8, station="st-2")
+    await add_loading(connection, 9)
+    with pytest.raises(IntegrityError, match="ex_loading_one_lot_of_a_part"):
+        await settle(connection)
 
 
 async def add_identifier(connection: AsyncConnection, unit: str, since: float, until: float | None = None) -> None:
