@@ -19,7 +19,7 @@ from mes.db.inbox import APPLIED, DUPLICATE, PENDING, REJECTED, Body, Seen, Stor
 from mes.db.inventories import store_inventories
 from mes.db.lots import receive_lots
 from mes.db.runs import operator_numbers, store_runs
-from mes.db.samples import store_chunks
+from mes.db.samples import store_stretches
 from mes.db.stations import Heard, note_heard, note_status
 from mes.domain import live_limits
 from mes.domain.facts import PartInstalled, SamplesTaken, UnitIdentified
@@ -251,7 +251,7 @@ class Batch:
 
     async def _store(self, made: Sequence[Translation]) -> None:
         await store_runs(self.connection, [one.run for one in made if one.run])
-        await store_chunks(self.connection, [chunk for one in made for chunk in one.chunks])
+        await store_stretches(self.connection, [one.stretches for one in made if one.stretches])
         await receive_lots(self.connection, [one.lot_receipt for one in made if one.lot_receipt])
         await note_status(self.connection, [one.status for one in made if one.status])
         for one in made:

@@ -14,7 +14,7 @@ from mes.db.journal import Subject, new_id
 from mes.db.lots import LotReceipt
 from mes.db.products import Product
 from mes.db.runs import RunRecord
-from mes.db.samples import Chunk
+from mes.db.samples import Stretches
 from mes.db.stations import Status
 from mes.db.units import NamedUnit
 from mes.domain import facts
@@ -23,7 +23,6 @@ from mes.domain.refusals import Reason, reason
 from mes.domain.watch import Excursion, excursions
 from mes.formats import messages as wire
 from mes.formats.messages import Message
-from mes.formats.messages.samples import digest as samples_digest
 from mes.formats.messages.samples import sample_times
 
 SKEW_MAX_S = 5.0
@@ -55,7 +54,7 @@ class Translation:
     subjects: tuple[Subject, ...] = ()
     deviations: list[Reason] = field(default_factory=list)
     run: RunRecord | None = None
-    chunks: list[Chunk] = field(default_factory=list)
+    stretches: Stretches | None = None
     lot_receipt: LotReceipt | None = None
     status: Status | None = None
     stream: Stream | None = None
@@ -80,7 +79,7 @@ def ticket(message: Message) -> Ticket:
 def _content(message: Message) -> bytes:
     """A digest of all that a message says."""
     if isinstance(message.data, wire.SamplesTaken):
-        return samples_digest(message.data)
+        return message.data.digest
     return hashlib.sha256(encode([message.type, message.data])).digest()
 
 
@@ -220,21 +219,9 @@ class Translator:
         unit = self.names.unit(data.unit, data.step)
         what = facts.SamplesTaken(unit.id, data.step, station, data.run, self._excursions(unit, data))
         made = Translation(message, self._entry(message, at, what), (_subject(unit),))
-        made.chunks = [
-            Chunk(
-                unit.id,
-                data.step,
-                station.name,
-                data.run,
-                name,
-                data.start,
-                data.period_s,
-                data.offsets_s,
-                values,
-            )
-            for name, values in data.channels.items()
-        ]
-        made.data["digest"] = samples_digest(data).hex()
+        clock = data.start, data.period_s, data.offsets_s
+        made.stretches = Stretches(unit.id, data.step, station.name, data.run, *clock, data.channels)
+        made.data["digest"] = data.digest.hex()
         return made
 
     def _excursions(self, unit: NamedUnit, data: wire.SamplesTaken) -> tuple[Excursion, ...] | None:

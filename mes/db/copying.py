@@ -5,13 +5,11 @@ function here packs one value of one type; a row is the join of its values behin
 and values must agree: PostgreSQL refuses a row that does not fit, and would take a double for a bigint.
 """
 
-from array import array
+import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import chain
 from struct import Struct
-from sys import byteorder
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -30,8 +28,10 @@ _ELEMENT: Final = 12  # bytes of a double in an array
 _long = Struct(">iq").pack
 _double = Struct(">id").pack
 _whole = Struct(">ii").pack
-_length = Struct(">i").pack
-_columns = Struct(">h").pack
+size: Final = Struct(">i").pack
+"""How many bytes follow, before each value."""
+row_head: Final = Struct(">h").pack
+"""How many values a row has, before them."""
 
 
 def text(value: str | None) -> bytes:
@@ -39,7 +39,7 @@ def text(value: str | None) -> bytes:
     if value is None:
         return NULL
     raw = value.encode()
-    return _length(len(raw)) + raw
+    return size(len(raw)) + raw
 
 
 word = lru_cache(10_000)(text)
@@ -48,7 +48,7 @@ word = lru_cache(10_000)(text)
 
 def binary(value: bytes | None) -> bytes:
     """A bytea, or a text that is encoded already."""
-    return NULL if value is None else _length(len(value)) + value
+    return NULL if value is None else size(len(value)) + value
 
 
 def uuid(value: str | None) -> bytes:
@@ -79,35 +79,37 @@ def truth(value: bool) -> bytes:
 def doubles(values: Sequence[float | None]) -> bytes:
     """A float8[]."""
     if None in values:
-        return _array(_FLOAT8, [NULL if one is None else _doubles_of(1)(8, one) for one in values])
+        return _array(_FLOAT8, [double(one) for one in values])
     body = _doubles_of(len(values))(*[part for one in values for part in (8, one)])
-    return _length(len(body) + 20) + _array_head(_FLOAT8, len(values), 0) + body
+    return _doubles_head(len(values)) + body
 
 
-def doubles_of_many(several: Sequence[Sequence[float | None]]) -> Iterable[bytes]:
-    """A float8[] for each of many sequences; where none has a gap, in a dozen passes over all their values."""
+def doubles_of_many(several: Sequence[Sequence[float | None]]) -> Iterator[bytes]:
+    """A float8[] for each of many sequences: those without a gap in a dozen passes over all their values."""
+    raw = [_raw_doubles(values) for values in several]
+    elements, place = _elements(b"".join(raw)), 0
+    for values, known in zip(several, raw, strict=True):
+        if known or not values:
+            stop = place + len(values) * _ELEMENT
+            yield _doubles_head(len(values)) + elements[place:stop]
+            place = stop
+        else:
+            yield doubles(values)
+
+
+def _raw_doubles(values: Sequence[float | None]) -> bytes:
+    """The doubles one after another; nothing where there are gaps."""
     try:
-        packed: array[float] = array("d", chain.from_iterable(several))  # type: ignore[arg-type]
-    except TypeError:
-        return map(doubles, several)
-    return _sliced(_elements(packed), [len(values) for values in several])
+        return _plain_doubles(len(values))(*values)
+    except struct.error:
+        return b""
 
 
-def _sliced(elements: memoryview, counts: Iterable[int]) -> Iterator[bytes]:
-    place = 0
-    for count in counts:
-        size = count * _ELEMENT
-        yield _length(size + 20) + _array_head(_FLOAT8, count, 0) + elements[place : place + size]
-        place += size
-
-
-def _elements(packed: "array[float]") -> memoryview:
-    """Each double behind its length."""
-    if byteorder == "little":
-        packed.byteswap()
-    raw = packed.tobytes()
-    room = bytearray(len(packed) * _ELEMENT)
-    room[3::_ELEMENT] = b"\x08" * len(packed)
+def _elements(raw: bytes) -> memoryview:
+    """Doubles, one after another, each behind its length."""
+    count = len(raw) // 8
+    room = bytearray(count * _ELEMENT)
+    room[3::_ELEMENT] = b"\x08" * count
     for byte in range(8):
         room[4 + byte :: _ELEMENT] = raw[byte::8]
     return memoryview(room)
@@ -125,9 +127,20 @@ def _doubles_of(count: int) -> Callable[..., bytes]:
     return Struct(">" + "id" * count).pack
 
 
+@lru_cache(1000)
+def _plain_doubles(count: int) -> Callable[..., bytes]:
+    """Packs that many doubles, one after another."""
+    return Struct(f">{count}d").pack
+
+
+@lru_cache(1000)
+def _doubles_head(count: int) -> bytes:
+    return size(count * _ELEMENT + 20) + _array_head(_FLOAT8, count, 0)
+
+
 def _array(element: int, items: Sequence[bytes]) -> bytes:
     body = b"".join(items)
-    return _length(len(body) + 20) + _array_head(element, len(items), int(NULL in items)) + body
+    return size(len(body) + 20) + _array_head(element, len(items), int(NULL in items)) + body
 
 
 @lru_cache(1000)
@@ -138,7 +151,7 @@ def _array_head(element: int, count: int, has_null: int) -> bytes:
 
 def row(*values: bytes) -> bytes:
     """One row of packed values."""
-    return _columns(len(values)) + b"".join(values)
+    return row_head(len(values)) + b"".join(values)
 
 
 async def copy_in(connection: AsyncConnection, table: str, columns: Sequence[str], rows: Iterable[bytes]) -> None:

@@ -4,42 +4,47 @@ Rows come as stations send them, some minutes each. When an hour is over, its ro
 channel is compressed by PostgreSQL, and a day of it is two dozen rows.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import groupby
+from struct import Struct
 from typing import Any, Final, NamedTuple
 
+import uuid_utils
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mes.db import copying
-from mes.db.journal import new_id
 from mes.db.session import driver
-from mes.domain.telemetry import Stretch, merged
+from mes.domain.telemetry import Stretch, extremes, merged
 
 MERGED_AFTER: Final = timedelta(minutes=10)
 """How long after an hour's end its rows are merged; what comes later is merged by itself."""
+_ID_SIZE: Final = copying.size(16)
+_three_doubles: Final = Struct(">ididid").pack
 _AT_ONCE: Final = 20_000  # rows that are merged in one transaction: their values are held in memory
 
 
-class Chunk(NamedTuple):
-    """A stretch of one channel. `values` hold None for a gap; either `period_s` or `offsets_s` is set."""
+class Stretches(NamedTuple):
+    """A stretch of each of some channels, sampled at the same times: what one message of samples tells.
+
+    Values are None for a gap; either `period_s` or `offsets_s` (seconds after `start`) is set.
+    """
 
     unit_id: str
     step: str
     station: str
     run: str | None
-    channel: str
     start: datetime
     period_s: float | None
     offsets_s: Sequence[float] | None
-    values: Sequence[float | None]
+    channels: Mapping[str, Sequence[float | None]]
 
 
 _COLUMNS = (
-    "id", "unit_id", "step", "station", "run", "channel", "start", "period_s", "offsets_s", "samples", "low", "high",
-    "mean", "values", "merged",
+    "unit_id", "step", "station", "run", "start", "period_s", "offsets_s", "merged", "samples", "channel", "values",
+    "id", "low", "high", "mean",
 )  # fmt: skip
 
 _OVER = text(
@@ -56,26 +61,19 @@ _YOUNG = """
 """
 
 
-async def store_chunks(connection: AsyncConnection, chunks: Sequence[Chunk], *, merged: bool = False) -> None:
-    """COPY chunks in."""
-    if chunks:
-        await copying.copy_in(connection, "sample_chunk", _COLUMNS, _rows(chunks, merged))
+async def store_stretches(connection: AsyncConnection, told: Iterable[Stretches], *, merged: bool = False) -> None:
+    """COPY stretches in, a row for each channel."""
+    rows = [row for one in told for row in _rows(one, merged)]
+    if rows:
+        await copying.copy_in(connection, "sample_chunk", _COLUMNS, rows)
 
 
-def _rows(chunks: Sequence[Chunk], merged: bool) -> Iterator[bytes]:
-    """Every row. What follows one after another in one message shares its owner and clock: they are packed once."""
-    tail = copying.truth(merged)
-    values = copying.doubles_of_many([one.values for one in chunks])
-    same: tuple[Any, ...] | None = None
-    for one, packed in zip(chunks, values, strict=True):
-        unit_id, step, station, run, channel, start, period_s, offsets_s, samples = one
-        if (shared := (unit_id, step, station, run, start, period_s, offsets_s)) != same:
-            owner, clock, same = _owner(one), _clock(one), shared
-        yield copying.row(_new_id(), *owner, _name(channel), *clock, *_counts(samples), packed, tail)
-
-
-def _new_id() -> bytes:
-    return copying.uuid(new_id())
+def _rows(told: Stretches, merged: bool) -> Iterator[bytes]:
+    """Every row; what its channels share is packed once."""
+    values = list(told.channels.values())
+    shared = copying.row_head(len(_COLUMNS)) + _shared(told) + copying.truth(merged) + copying.integer(len(values[0]))
+    for channel, one, packed in zip(told.channels, values, copying.doubles_of_many(values), strict=True):
+        yield b"".join((shared, _name(channel), packed, _ID_SIZE, uuid_utils.uuid7().bytes, _extremes(one)))
 
 
 @lru_cache(100_000)
@@ -83,26 +81,16 @@ def _name(channel: str) -> bytes:
     return copying.text(channel)
 
 
-def _owner(one: Chunk) -> tuple[bytes, ...]:
-    return copying.uuid(one.unit_id), copying.text(one.step), copying.text(one.station), copying.text(one.run)
+def _shared(told: Stretches) -> bytes:
+    """Owner and clock."""
+    owner = copying.uuid(told.unit_id), copying.text(told.step), copying.text(told.station), copying.text(told.run)
+    offsets = copying.NULL if told.offsets_s is None else next(copying.doubles_of_many([told.offsets_s]))
+    return b"".join((*owner, copying.moment(told.start), copying.double(told.period_s), offsets))
 
 
-def _clock(one: Chunk) -> tuple[bytes, ...]:
-    offsets = copying.NULL if one.offsets_s is None else copying.doubles(one.offsets_s)
-    return copying.moment(one.start), copying.double(one.period_s), offsets
-
-
-def _counts(values: Sequence[Any]) -> tuple[bytes, ...]:
-    """How many there are; smallest, largest and mean of those that are no gap."""
-    try:
-        total, known = sum(values), values
-    except TypeError:  # there are gaps
-        known = [value for value in values if value is not None]
-        total = sum(known)
-    count = copying.integer(len(values))
-    if not known:
-        return count, copying.NULL, copying.NULL, copying.NULL
-    return count, *map(copying.double, (min(known), max(known), total / len(known)))
+def _extremes(values: Sequence[float | None]) -> bytes:
+    seen = extremes(values)
+    return _three_doubles(8, seen.low, 8, seen.high, 8, seen.mean) if seen else copying.NULL * 3
 
 
 async def merge_chunks(connection: AsyncConnection, at: datetime) -> int:
@@ -116,7 +104,7 @@ async def merge_chunks(connection: AsyncConnection, at: datetime) -> int:
     raw = await driver(connection)
     hour: datetime = over.hour
     young = await raw.fetch(_YOUNG, over.unit_id, hour, hour + timedelta(hours=1), _AT_ONCE)
-    await store_chunks(connection, list(_merged(young)), merged=True)
+    await store_stretches(connection, _merged(young), merged=True)
     await raw.execute("DELETE FROM sample_chunk WHERE id = ANY($1::uuid[])", [row["id"] for row in young])
     return len(young)
 
@@ -127,11 +115,11 @@ async def merging_alone(connection: AsyncConnection) -> bool:
     return bool(taken.scalar_one())
 
 
-def _merged(rows: Iterable[Any]) -> Iterator[Chunk]:
+def _merged(rows: Iterable[Any]) -> Iterator[Stretches]:
     for (unit_id, step, station, run, channel), some in groupby(rows, key=_series):
         stretches = (Stretch(row["start"], row["period_s"], row["offsets_s"], row["values"]) for row in some)
         for one in merged(stretches):
-            yield Chunk(str(unit_id), step, station, run, channel, *one)
+            yield Stretches(str(unit_id), step, station, run, *one[:3], {channel: one.values})
 
 
 def _series(row: Any) -> tuple[Any, ...]:

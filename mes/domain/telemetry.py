@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 SAMPLES_MAX = 5_000
 """Most samples of one merged stretch: nearly seven hours at one every 5 s."""
@@ -30,6 +30,23 @@ class Stretch(NamedTuple):
         if self.offsets_s is not None:
             return self.start + timedelta(seconds=self.offsets_s[-1])
         return self.start + timedelta(seconds=(self.period_s or 0.0) * (len(self.values) - 1))
+
+
+class Extremes(NamedTuple):
+    """What is known of a stretch without looking at its samples."""
+
+    low: float
+    high: float
+    mean: float
+
+
+def extremes(values: Sequence[Any]) -> Extremes | None:
+    """Smallest, largest and mean of the samples that are no gap; None where all are."""
+    try:
+        return Extremes(min(values), max(values), sum(values) / len(values))
+    except TypeError:  # there are gaps
+        known = [value for value in values if value is not None]
+        return extremes(known) if known else None
 
 
 def merged(stretches: Iterable[Stretch]) -> Iterator[Stretch]:

@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from mes.domain.product import Characteristic
+from mes.domain.telemetry import extremes
 
 JOINED_WITHIN_PERIODS = 1.5
 """The first sample of a message follows on the last one of the message before it within so many periods."""
@@ -81,11 +82,17 @@ def excursions(
     joined_s = JOINED_WITHIN_PERIODS * max((b - a for a, b in pairwise(offsets_s)), default=0.0)
     for channel, values in channels.items():
         by = of(channel)
-        if by is None or by.beyond_s is None:
+        if by is None or by.beyond_s is None or _are_within(values, by):
             continue
         for first, last, value in _beyond(values, by):
             begun, ended = ((start + timedelta(seconds=offsets_s[index])).isoformat() for index in (first, last))
             yield Excursion(channel, begun, ended, by.beyond_s, joined_s or by.beyond_s, value, by.low, by.high)
+
+
+def _are_within(values: Sequence[float | None], by: Characteristic) -> bool:
+    """Whether no sample lies beyond the limits: seen at a glance, for that is how nearly all telemetry is."""
+    seen = extremes(values)
+    return not seen or ((by.low is None or seen.low >= by.low) and (by.high is None or seen.high <= by.high))
 
 
 def _beyond(values: Sequence[float | None], by: Characteristic) -> Iterator[tuple[int, int, float]]:

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from mes.db import copying
 from mes.db.session import Database
 
+MANY: list[list[float | None]] = [[1.5, -0.0, math.inf], [None, 2.5], [], [0.1], [None]]
 PACKED: list[tuple[str, bytes, Any]] = [
     ("text", copying.text(None), None),
     ("text", copying.text(""), ""),
@@ -28,6 +29,7 @@ PACKED: list[tuple[str, bytes, Any]] = [
     ("float8[]", copying.doubles([]), []),
     ("float8[]", copying.doubles([0.1, -0.0, 5e-324, math.inf]), [0.1, -0.0, 5e-324, math.inf]),
     ("float8[]", copying.doubles([None, 1.5, None]), [None, 1.5, None]),
+    *[("float8[]", packed, one) for packed, one in zip(copying.doubles_of_many(MANY), MANY, strict=True)],
     ("text[]", copying.texts(()), []),
     ("text[]", copying.texts(("pass", "ü")), ["pass", "ü"]),
 ]

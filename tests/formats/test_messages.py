@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import math
+import struct
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -306,3 +308,23 @@ class TestWriting:
 
 def test_telemetry_is_typed() -> None:
     assert isinstance(read(example("mes.samples.taken", start=AT), "samples").data, SamplesTaken)
+
+
+def test_the_digest_of_telemetry_can_be_worked_out_from_its_values() -> None:
+    """By whoever has the record: from doubles, in whatever order the channels came and however numbers were written."""
+    channels = {"b": [1, 2.5], "a": [0.1, None]}
+    told = read(example("mes.samples.taken", channels=channels, start=AT), "samples").data
+    said = [
+        told.unit.serial,
+        told.unit.part,
+        told.step,
+        told.run,
+        "2026-11-22T10:00:00Z",
+        told.period_s,
+        None,
+        ["a", "b"],
+    ]
+    head = json.dumps(said, separators=(",", ":")).encode()
+    assert told.digest == hashlib.sha256(head + struct.pack(">4d", 0.1, math.nan, 1, 2.5)).digest()
+    other = example("mes.samples.taken", channels={"a": [1e-1, None], "b": [1.0, 25e-1]}, start=AT)
+    assert read(other, "samples").data.digest == told.digest

@@ -1,11 +1,11 @@
 """Telemetry on the wire: many samples of many channels in one message."""
 
-from array import array
-from collections.abc import Mapping
+import struct
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from hashlib import sha256
-from itertools import chain, pairwise
+from itertools import pairwise
 from math import nan
-from sys import byteorder
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct, json
@@ -16,7 +16,7 @@ SPAN_MAX_S: Final = 366 * 24 * 3600.0
 """Longest stretch of time that one message of samples may cover, in seconds."""
 
 
-class SamplesTaken(Struct, frozen=True, omit_defaults=True):
+class SamplesTaken(Struct, frozen=True, omit_defaults=True, dict=True):
     """Telemetry from `start` on: one sample of each channel every `period_s` seconds, or at `offsets_s` after it."""
 
     unit: UnitRef
@@ -35,6 +35,19 @@ class SamplesTaken(Struct, frozen=True, omit_defaults=True):
         _check_channels(self.channels)
         _check_clock(self)
 
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 over what was sampled, from values and not from their text: whoever has the values can work it out.
+
+        It covers the JSON array [serial, part, step, run, start, period_s, offsets_s, names of the channels in order],
+        then the values of each channel in that order as big-endian doubles, NaN for a gap.
+        """
+        names = sorted(self.channels)
+        said = (self.unit.serial, self.unit.part, self.step, self.run, self.start, self.period_s, self.offsets_s)
+        hashed = sha256(json.encode([*said, names]))
+        hashed.update(b"".join([_big_endian(self.channels[name]) for name in names]))
+        return hashed.digest()
+
 
 def sample_times(samples: SamplesTaken) -> tuple[float, ...]:
     """When each sample was taken, in seconds after `samples.start`."""
@@ -44,25 +57,11 @@ def sample_times(samples: SamplesTaken) -> tuple[float, ...]:
     return tuple(index * (samples.period_s or 0.0) for index in range(count))
 
 
-def digest(samples: SamplesTaken) -> bytes:
-    """SHA-256 over what was sampled, from values and not from their text: whoever has the values can work it out.
-
-    It covers the JSON array [serial, part, step, run, start, period_s, offsets_s, names of the channels in order], then
-    the values of each channel in that order as big-endian doubles, NaN for a gap.
-    """
-    names = sorted(samples.channels)
-    unit, clock = samples.unit, (samples.start, samples.period_s, samples.offsets_s)
-    said = (unit.serial, unit.part, samples.step, samples.run, *clock)
-    values: list[float] = list(chain.from_iterable(map(samples.channels.__getitem__, names)))  # type: ignore[arg-type]
+def _big_endian(values: Sequence[float | None]) -> bytes:
     try:
-        packed = array("d", values)
-    except TypeError:  # there are gaps
-        packed = array("d", [nan if one is None else one for one in values])
-    if byteorder == "little":
-        packed.byteswap()
-    hashed = sha256(json.encode([*said, names]))
-    hashed.update(packed)
-    return hashed.digest()
+        return struct.pack(f">{len(values)}d", *values)
+    except struct.error:  # there are gaps
+        return struct.pack(f">{len(values)}d", *[nan if one is None else one for one in values])
 
 
 def _check_channels(channels: Mapping[str, list[float | None]]) -> None:
