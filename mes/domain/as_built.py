@@ -3,11 +3,11 @@
 The bridge between the fold's two layers: stays of a unit's parts become `PositionChanged` events of the unit.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from mes.domain.assembly import Assembly, Change, Place, Stay
+from mes.domain.assembly import Place, Stay
 from mes.domain.facts import Key, UnitId
 from mes.domain.product import Definition
 from mes.domain.refusals import Reason, reason
@@ -52,23 +52,23 @@ def is_fitting(definition: Definition | None, position: str, content: Sequence[S
     return quantity is None or quantity >= line.quantity
 
 
-def changes_of(
-    assembly: Assembly, key: Key, change: Change, definition_of: Callable[[UnitId], Definition | None]
-) -> list[PositionChanged]:
-    """The position changes that one just applied change means, each for its own `unit`.
-
-    `definition_of` finds a parent's definition: a part that moved changes positions of two parents.
-    """
-    changed: dict[Place, list[Stay]] = {stay.place: [] for stay in (*change.closed, *change.voided, *change.opened)}
-    for stay in change.closed:
-        changed[stay.place].append(stay)
-    return [
-        _changed(key, place, assembly.contents(place), left, definition_of(place[0])) for place, left in changed.items()
-    ]
+def position_change(
+    key: Key, place: Place, content: Sequence[Stay], left: Sequence[Stay], definition: Definition | None
+) -> PositionChanged:
+    """What a place holds from now on, with its content now and the stays that have just ended there."""
+    names = sorted({name for stay in content for name in ((stay.child,) if stay.child else stay.lots or (stay.part,))})
+    return PositionChanged(
+        key=key,
+        unit=place[0],
+        position=place[1],
+        content="+".join(names) or None,
+        fits=bool(content) and is_fitting(definition, place[1], content),
+        taken_out=any(stay.child for stay in left) or bool(left and not content),
+    )
 
 
 def position_changes(stays: Iterable[Stay], definition: Definition | None) -> list[PositionChanged]:
-    """The position changes that the stays in one unit mean, in order: what `changes_of` would have said over time."""
+    """The position changes that the stays in one unit mean, in the order in which they came about."""
     by_place: dict[Place, list[Stay]] = {}
     for stay in stays:
         by_place.setdefault(stay.place, []).append(stay)
@@ -90,21 +90,7 @@ def _changes_at_place(place: Place, stays: list[Stay], definition: Definition | 
     for key in sorted({*opened, *closed}):
         left = closed.get(key, [])
         content = [*(stay for stay in content if stay not in left), *opened.get(key, [])]
-        yield _changed(key, place, content, left, definition)
-
-
-def _changed(
-    key: Key, place: Place, content: Sequence[Stay], left: Sequence[Stay], definition: Definition | None
-) -> PositionChanged:
-    names = sorted({name for stay in content for name in ((stay.child,) if stay.child else stay.lots or (stay.part,))})
-    return PositionChanged(
-        key=key,
-        unit=place[0],
-        position=place[1],
-        content="+".join(names) or None,
-        fits=bool(content) and is_fitting(definition, place[1], content),
-        taken_out=any(stay.child for stay in left) or bool(left and not content),
-    )
+        yield position_change(key, place, content, left, definition)
 
 
 def _quantity(content: Sequence[Stay]) -> Decimal | None:

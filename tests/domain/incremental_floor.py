@@ -4,11 +4,11 @@ It stands for the real ingest in the proof that the order of arrival never matte
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from mes.domain.as_built import PositionChanged, changes_of, position_changes
-from mes.domain.assembly import Assembly, Change, Stay, fold_assembly
+from mes.domain.as_built import PositionChanged, position_change, position_changes
+from mes.domain.assembly import Assembly, Change, Place, Stay, fold_assembly
 from mes.domain.facts import Entry, Key, PartInstalled, PartRemoved, UnitId
 from mes.domain.floor import Floor, misfits
 from mes.domain.hold import Hold, concerning
@@ -17,6 +17,22 @@ from mes.domain.nonconformance import Nonconformance
 from mes.domain.product import Definition
 from mes.domain.refusals import Reason
 from mes.domain.unit import Attempt, Event, Progress, apply, fold_unit, is_late, note, subject_of
+
+
+def changes_of(
+    assembly: Assembly, key: Key, change: Change, definition_of: Callable[[UnitId], Definition | None]
+) -> list[PositionChanged]:
+    """The position changes that one just applied change means, each for its own `unit`.
+
+    `definition_of` finds a parent's definition: a part that moved changes positions of two parents.
+    """
+    changed: dict[Place, list[Stay]] = {stay.place: [] for stay in (*change.closed, *change.voided, *change.opened)}
+    for stay in change.closed:
+        changed[stay.place].append(stay)
+    return [
+        position_change(key, place, assembly.contents(place), left, definition_of(place[0]))
+        for place, left in changed.items()
+    ]
 
 
 class IncrementalFloor:

@@ -4,12 +4,13 @@ from decimal import Decimal
 
 import pytest
 
-from mes.domain.as_built import changes_of, fit, is_fitting, position_changes
+from mes.domain.as_built import fit, is_fitting, position_changes
 from mes.domain.assembly import Assembly, Stay, fold_assembly
 from mes.domain.facts import Entry, PartInstalled, PartRemoved, in_order
 from mes.domain.product import Definition
 from mes.domain.refusals import Reason
 from tests.domain.floor_stories import BOARD, TRAY, at, done, install, lot, remove, said, unlot
+from tests.domain.incremental_floor import changes_of
 
 
 def whereabouts(*entries: Entry) -> list[tuple[str | None, str, int, int | None]]:

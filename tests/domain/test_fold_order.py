@@ -7,7 +7,6 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mes.domain.as_built import changes_of
 from mes.domain.assembly import Assembly
 from mes.domain.facts import (
     FAIL,
@@ -35,7 +34,7 @@ from tests.domain.floor_stories import (
     unload,
     unlot,
 )
-from tests.domain.incremental_floor import IncrementalFloor
+from tests.domain.incremental_floor import IncrementalFloor, changes_of
 from tests.domain.stories import DEFINITIONS, HOLDS, stories
 
 QUIET = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
