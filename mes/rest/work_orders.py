@@ -1,6 +1,7 @@
 """Work orders over REST. An order's version is its ETag."""
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import Body as BodyOf
@@ -111,44 +112,31 @@ async def patch(
     return _tagged(response, view)
 
 
-@work_orders.post("/{number}/release")
-async def release(request: Request, response: Response, number: Name, body: Because | None = None) -> WorkOrderView:
-    """Create the order's units, so that work on them may start."""
-    return await _move(request, response, number, "release", body)
+_MOVES = {
+    "release": "Create the order's units, so that work on them may start.",
+    "hold": "Stop work on the order's units.",
+    "resume": "Let work on the order's units go on.",
+    "close": "Settle the order. What happens to its units from now on is a deviation.",
+    "cancel": "Give the order up before it is done.",
+}
 
 
-@work_orders.post("/{number}/hold")
-async def hold(request: Request, response: Response, number: Name, body: Because | None = None) -> WorkOrderView:
-    """Stop work on the order's units."""
-    return await _move(request, response, number, "hold", body)
+def _moving(verb: str, told: str) -> Callable[..., Awaitable[WorkOrderView]]:
+    """The endpoint that makes one move; its name and docstring are what the API's description tells of it."""
+
+    async def move(request: Request, response: Response, number: Name, body: Because | None = None) -> WorkOrderView:
+        act = act_of(request)
+        async with database_of(request).transaction() as connection:
+            await commands.move_order(connection, number, verb, act, body.reason if body else None)
+            view = await work_order_view(connection, number, act.site)
+        return _tagged(response, view)
+
+    move.__name__, move.__doc__ = verb, told
+    return move
 
 
-@work_orders.post("/{number}/resume")
-async def resume(request: Request, response: Response, number: Name, body: Because | None = None) -> WorkOrderView:
-    """Let work on the order's units go on."""
-    return await _move(request, response, number, "resume", body)
-
-
-@work_orders.post("/{number}/close")
-async def close(request: Request, response: Response, number: Name, body: Because | None = None) -> WorkOrderView:
-    """Settle the order. What happens to its units from now on is a deviation."""
-    return await _move(request, response, number, "close", body)
-
-
-@work_orders.post("/{number}/cancel")
-async def cancel(request: Request, response: Response, number: Name, body: Because | None = None) -> WorkOrderView:
-    """Give the order up before it is done."""
-    return await _move(request, response, number, "cancel", body)
-
-
-async def _move(
-    request: Request, response: Response, number: str, verb: str, body: Because | None = None
-) -> WorkOrderView:
-    act = act_of(request)
-    async with database_of(request).transaction() as connection:
-        await commands.move_order(connection, number, verb, act, body.reason if body else None)
-        view = await work_order_view(connection, number, act.site)
-    return _tagged(response, view)
+for _verb, _told in _MOVES.items():
+    work_orders.post(f"/{{number}}/{_verb}")(_moving(_verb, _told))
 
 
 def _tagged(response: Response, view: WorkOrderView) -> WorkOrderView:

@@ -107,9 +107,7 @@ async def test_only_an_mes_that_is_loaded_takes_history(floor: Floor) -> None:
     assert problem["code"] == "history_closed"
 
 
-@pytest.mark.parametrize(
-    "given", ["last week", "2026-11-02T08:00:00", (datetime.now(UTC) + timedelta(days=1)).isoformat()]
-)
+@pytest.mark.parametrize("given", ["last week", "2026-11-02T08:00:00", "2999-01-01T00:00:00Z"])
 async def test_history_is_a_time_with_a_zone_and_never_ahead(history: Floor, given: str) -> None:
     await history.product()
     await history.done("PUT", "/work-orders/WO-1", {"part": "CB-1", "revision": "A", "quantity": 1})
