@@ -8,15 +8,14 @@ import asyncio
 import os
 import shutil
 import sys
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
-from mes.embedded import folder, ports
-from mes.embedded.child import POLL_S, Child, Process
+from mes.embedded import ports
+from mes.embedded.child import POLITELY, Child, Process
 from mes.embedded.mosquitto import MESSAGE_MAX_BYTES, keeping
 from mes.embedded.problems import PartError, PortTakenError
+from mes.embedded.shared_server import SharedServer
 
 DEFAULT_PORT = 1883
 PORT_RECORD = "broker.port"
@@ -61,8 +60,8 @@ def remembered_url(data_dir: Path, default_port: int = DEFAULT_PORT) -> str:
     return f"mqtt://{ports.HOST}:{ports.remembered(data_dir / PORT_RECORD, default_port)}"
 
 
-class Broker:
-    """The broker of one data folder."""
+class Broker(SharedServer):
+    """The broker of one data folder. Mosquitto saves its state when it is stopped."""
 
     def __init__(
         self,
@@ -77,100 +76,46 @@ class Broker:
 
         `mosquitto` is a path, True to look for one, or False for amqtt.
         """
-        self.data_dir = folder.prepare(data_dir)
-        self.log = self.data_dir / "broker.log"
+        super().__init__(
+            data_dir, "broker", "The MQTT broker", start_s=START_S, turn_s=2 * START_S, stop=POLITELY, at_once=POLITELY
+        )
         self._mosquitto = find_mosquitto() if mosquitto is True else mosquitto or None
         self._message_max_bytes = message_max_bytes
         self._first_port = port
         self._exact = exact
-        self._port_record = self.data_dir / PORT_RECORD
         self._record = self.data_dir / "broker.process"
-        self._owner_record = self.data_dir / "broker.owner"
-        self._lock = self.data_dir / "broker.lock"
-        self._use = folder.SharedUse(self.data_dir / "broker.users")
-        self._port: int | None = None
-        self._child: Child | None = None
 
     @property
     def url(self) -> str:
         """Its address; only while it runs."""
-        if self._port is None:
-            raise PartError("The embedded broker was not started.")
-        return f"mqtt://{ports.HOST}:{self._port}"
+        return f"mqtt://{ports.HOST}:{self.port}"
 
     @property
     def kind(self) -> str:
         """Which broker it would start: `mosquitto` or `amqtt`."""
         return "mosquitto" if self._mosquitto else "amqtt"
 
-    @property
-    def started_here(self) -> bool:
-        """Whether the broker is our child, and not somebody else's that we joined."""
-        return self._child is not None
+    def _found(self) -> Process | None:
+        return Process.read(self._record)
 
-    @property
-    def alive(self) -> bool:
-        """Whether the broker's process lives."""
-        return self._child.alive if self._child else Process.read(self._record) is not None
+    async def _port_of_found(self) -> int | None:
+        port = self._remembered_port(self._first_port)
+        return port if await answers(port) else None
 
-    async def start(self) -> str:
-        """Have a broker that answers, and give its address; again after a crash, at the same port.
-
-        Raises PortTakenError, or PartError with the log's last lines.
-        """
-        async with folder.turn(self._lock, 2 * START_S):
-            if not await self._join_running():
-                await self._start_broker()
-            self._use.join()
-        return self.url
-
-    async def stop(self) -> None:
-        """End the broker if it was started here, or if its owner is gone and nobody else uses it.
-
-        Mosquitto saves its state first.
-        """
-        async with folder.turn(self._lock, 2 * START_S):
-            last = self._use.leave()
-            child, self._child, self._port = self._child, None, None
-            if child is not None:
-                await child.stop()
-            elif last and Process.read(self._owner_record) is None and (orphan := Process.read(self._record)):
-                await orphan.stop()
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[str]:
-        """The broker's address, for as long as the block lasts."""
-        try:
-            yield await self.start()
-        finally:
-            await self.stop()
-
-    async def _join_running(self) -> bool:
-        """Join the broker that another command started in this folder. One that goes down meanwhile is waited for."""
-        deadline = time.monotonic() + START_S
-        while process := Process.read(self._record):
-            port = ports.remembered(self._port_record, self._first_port)
-            if await answers(port):
-                self._port, self._child = port, None
-                return True
-            if time.monotonic() > deadline:
-                raise PartError(f"The broker (process {process.pid}) does not answer. See {self.log}.")
-            await asyncio.sleep(POLL_S)
-        return False
-
-    async def _start_broker(self) -> None:
+    async def _launch(self) -> None:
         """Start; when the port may be chosen and is snatched meanwhile, on the next one."""
         while True:
             port = self._choose_port()
             child = Child("broker", self._argv(port), self.log)
-            if await self._came_up(child, port):
+            if await self._comes_up(child, port, partial(_is_at, child, port)):
+                child.process.write(self._record)
                 return
             if ports.is_free(port):
                 raise PartError(f"{self.kind} ended at once (status {child.status}):\n{child.last_lines()}")
 
     def _choose_port(self) -> int:
         if not self._exact and self._port is None:
-            return ports.next_free(ports.remembered(self._port_record, self._first_port))
+            return ports.next_free(self._remembered_port(self._first_port))
         port = self._port or self._first_port
         if not ports.is_free(port):
             raise PortTakenError(
@@ -188,33 +133,13 @@ class Broker:
         file.write_text(configuration(port, persistence, self._message_max_bytes))
         return [self._mosquitto, "-c", str(file)]
 
-    async def _came_up(self, child: Child, port: int) -> bool:
-        """Wait until the child answers; False if it ended instead."""
-        deadline = time.monotonic() + START_S
-        try:
-            while child.alive and time.monotonic() < deadline:
-                if await answers(port) and await self._stays(child):
-                    self._take(child, port)
-                    return True
-                await asyncio.sleep(POLL_S)
-            if child.alive:
-                raise PartError(f"The broker did not answer within {START_S:.0f} s:\n{child.last_lines()}")
-            return False
-        except BaseException:
-            await child.stop()
-            raise
 
-    @staticmethod
-    async def _stays(child: Child) -> bool:
-        """Whether it is our child that answered: one whose port was snatched meanwhile ends in a moment."""
-        await asyncio.sleep(SETTLE_S)
-        return child.alive
-
-    def _take(self, child: Child, port: int) -> None:
-        self._port, self._child = port, child
-        self._port_record.write_text(str(port))
-        child.process.write(self._record)
-        Process.current().write(self._owner_record)
+async def _is_at(child: Child, port: int) -> bool:
+    """Whether it is our child that answers: one whose port was snatched meanwhile ends in a moment."""
+    if not await answers(port):
+        return False
+    await asyncio.sleep(SETTLE_S)
+    return child.alive
 
 
 async def answers(port: int, host: str = ports.HOST) -> bool:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,15 @@ def born(pid: int) -> str | None:
         return None if fields[0] in "ZX" else fields[19]
     shown = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return shown.stdout.strip() or None
+
+
+async def _ended(is_over: Callable[[], bool], within_s: float) -> bool:
+    deadline = time.monotonic() + within_s
+    while not is_over():
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(POLL_S)
+    return True
 
 
 @dataclass(frozen=True)
@@ -79,12 +88,7 @@ class Process:
 
     async def ended(self, within_s: float) -> bool:
         """Wait for the end; False if it still lives after that many seconds."""
-        deadline = time.monotonic() + within_s
-        while self.alive:
-            if time.monotonic() > deadline:
-                return False
-            await asyncio.sleep(POLL_S)
-        return True
+        return await _ended(lambda: not self.alive, within_s)
 
     async def stop(self, steps: Steps = POLITELY, *, group: bool = False) -> None:
         """End the process, more sternly with each step; when cancelled, take the next one and wait no more."""
@@ -138,12 +142,7 @@ class Child:
 
     async def ended(self, within_s: float) -> bool:
         """Wait for the end; False if it still lives after that many seconds."""
-        deadline = time.monotonic() + within_s
-        while self.alive:
-            if time.monotonic() > deadline:
-                return False
-            await asyncio.sleep(POLL_S)
-        return True
+        return await _ended(lambda: not self.alive, within_s)
 
     async def stop(self, steps: Steps = POLITELY, *, group: bool = False) -> None:
         """End the child and collect it."""

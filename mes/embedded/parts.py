@@ -10,6 +10,7 @@ from mes.embedded.broker import Broker
 from mes.embedded.postgres import Postgres
 from mes.embedded.problems import PartError
 from mes.embedded.processes import Backoff
+from mes.embedded.shared_server import SharedServer
 from mes.settings import Settings
 
 LOOK_S = 0.25
@@ -42,8 +43,8 @@ async def embedded(settings: Settings, *, any_port: bool = False) -> AsyncIterat
         message_max_bytes=settings.message_max_bytes,
     )
     async with (
-        _kept("PostgreSQL", Postgres(settings.data_dir), settings.database_url) as database_url,
-        _kept("The MQTT broker", broker, settings.mqtt_url) as mqtt_url,
+        _kept(Postgres(settings.data_dir), settings.database_url) as database_url,
+        _kept(broker, settings.mqtt_url) as mqtt_url,
     ):
         yield Parts(database_url, mqtt_url)
 
@@ -59,13 +60,13 @@ async def database(settings: Settings) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def _kept(name: str, part: Postgres | Broker, url_elsewhere: str | None) -> AsyncIterator[str]:
+async def _kept(part: SharedServer, url_elsewhere: str | None) -> AsyncIterator[str]:
     """A part that is ours to keep alive, unless the settings name one elsewhere."""
     if url_elsewhere:
         yield url_elsewhere
         return
     async with part.running() as url:
-        keeper = asyncio.create_task(_keep(name, part))
+        keeper = asyncio.create_task(_keep(part))
         try:
             yield url
         finally:
@@ -73,7 +74,7 @@ async def _kept(name: str, part: Postgres | Broker, url_elsewhere: str | None) -
             await asyncio.gather(keeper, return_exceptions=True)
 
 
-async def _keep(name: str, part: Postgres | Broker) -> None:
+async def _keep(part: SharedServer) -> None:
     """Start a part again when it has died, with growing patience."""
     backoff = Backoff()
     while True:
@@ -81,10 +82,10 @@ async def _keep(name: str, part: Postgres | Broker) -> None:
         if part.alive:
             continue
         wait_s = backoff.next_s()
-        log.warning("%s died; starting it again in %.1f s. Its log: %s", name, wait_s, part.log)
+        log.warning("%s died; starting it again in %.1f s. Its log: %s", part.title, wait_s, part.log)
         await asyncio.sleep(wait_s)
         backoff.begin()
         try:
             await part.start()
         except PartError as error:
-            log.error("%s does not start again: %s", name, error)
+            log.error("%s does not start again: %s", part.title, error)
