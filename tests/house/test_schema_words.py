@@ -9,7 +9,7 @@ from mes.db.tables import metadata
 def test_model_is_commented() -> None:
     silent = [table.name for table in metadata.sorted_tables if not table.comment]
     silent += [str(column) for table in metadata.sorted_tables for column in table.columns if not column.comment]
-    assert not silent, f"Give it a comment in mes/db/tables.py, with its unit or what null means: {silent}"
+    assert not silent, f"Give it a comment in mes/db/tables, with its unit or what null means: {silent}"
 
 
 async def test_database_is_commented(database_url: str) -> None:
