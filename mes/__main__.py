@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from mes import services
+from mes import ingesting, services
 from mes.console.examining import doctor
-from mes.console.running import begin_log, run_until_done, settings_with, with_parts, wrong_settings
+from mes.console.running import run_until_done, settings_with, with_parts, wrong_settings
 from mes.console.setting_up import GROUPS
 from mes.console.station import station
 from mes.console.tracing import traces
@@ -42,7 +42,7 @@ MqttPort = Annotated[int | None, typer.Option(min=1, max=65535, help="Port of th
 def up(data_dir: DataDir = None, port: Port = None, mqtt_port: MqttPort = None) -> None:
     """Run everything on this machine, for real use: database, broker and all services, until Ctrl-C."""
     using = settings_with(data_dir=data_dir, port=port, mqtt_port=mqtt_port)
-    begin_log(using)
+    services.begin_log(using)
 
     async def run() -> None:
         async with running(using) as (local, supervisor):
@@ -63,7 +63,7 @@ def _where(local: Local) -> str:
 @app.command()
 def serve() -> None:
     """Run REST."""
-    begin_log(settings())
+    services.begin_log(settings())
     run_until_done(with_parts(settings(), services.serve))
 
 
@@ -74,15 +74,15 @@ def ingest(
     metrics_port: MetricsPort = None,
 ) -> None:
     """Run ingest: facts from the broker into the record."""
-    begin_log(settings())
+    services.begin_log(settings())
     told = settings_with(metrics_port=metrics_port)
-    run_until_done(with_parts(told, lambda using: services.ingest(using, slot, ready_file)))
+    run_until_done(with_parts(told, lambda using: ingesting.ingest(using, slot, ready_file)))
 
 
 @app.command()
 def answer(ready_file: ReadyFile = None, metrics_port: MetricsPort = None) -> None:
     """Run answers: may this step begin?"""
-    begin_log(settings())
+    services.begin_log(settings())
     told = settings_with(metrics_port=metrics_port)
     run_until_done(with_parts(told, lambda using: services.answer(using, ready_file)))
 
@@ -90,7 +90,7 @@ def answer(ready_file: ReadyFile = None, metrics_port: MetricsPort = None) -> No
 @app.command()
 def feeds(metrics_port: MetricsPort = None) -> None:
     """Run the feeds: what reads the journal."""
-    begin_log(settings())
+    services.begin_log(settings())
     run_until_done(with_parts(settings_with(metrics_port=metrics_port), services.feeds))
 
 

@@ -30,6 +30,12 @@ class Settings(BaseSettings):
     batch_max_messages: int = Field(1000, description="Most messages that one ingest transaction takes.")
     batch_linger_ms: float = Field(5.0, description="How long ingest waits for a batch to fill, in milliseconds.")
     queue_max_messages: int = Field(5000, description="Most messages ingest holds in memory before it stops reading.")
+    ingest_workers: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="Processes that settle what ingest reads, each its share of the units; 0: ingest does it itself.",
+    )
     pending_retry_s: float = Field(2.0, description="How often pending messages are looked at again, in seconds.")
     samples_keep_days: int | None = Field(
         None, ge=1, description="Telemetry is dropped, by whole months, so many days after it came; unset: never."

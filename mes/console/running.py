@@ -1,7 +1,6 @@
 """How every command runs: with its settings, until done or signalled, and with one line for what a person can mend."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn, TypeVar
@@ -27,11 +26,6 @@ BY: Final = "command line"
 def settings_with(**given: Any) -> Settings:
     """The settings with what the command line gave instead."""
     return settings().model_copy(update={name: value for name, value in given.items() if value is not None})
-
-
-def begin_log(using: Settings) -> None:
-    """Log to the terminal, from the level of the settings on."""
-    logging.basicConfig(level=using.log_level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
 
 def run_until_done(work: Coroutine[Any, Any, None]) -> None:

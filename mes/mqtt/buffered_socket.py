@@ -27,6 +27,7 @@ class BufferedSocket:
         self._ahead = b""
         self._at = 0
         self._ended = False
+        self._wants_more = False
         self._behind = bytearray()
         self._flushing = False
         self._closed = False
@@ -54,7 +55,8 @@ class BufferedSocket:
     @property
     def readable(self) -> bool:
         """Whether `recv` would give something now."""
-        return not self.paused and not self._closed and (self._at < len(self._ahead) or self._ended)
+        has_some = self._at < len(self._ahead) and not self._wants_more
+        return not self.paused and not self._closed and (has_some or self._ended)
 
     def recv(self, size: int) -> bytes:
         """Up to `size` bytes, nothing at the end of the connection. Raises BlockingIOError when there is none yet."""
@@ -75,6 +77,11 @@ class BufferedSocket:
     def take_to(self, at: int) -> None:
         """What was read ahead is taken up to a place."""
         self._at = at
+
+    def wait_for_more(self) -> bool:
+        """Keeps what was read ahead until more has come behind it; False if no more can come."""
+        self._wants_more = not self._ended
+        return self._wants_more
 
     def send(self, data: bytes | bytearray) -> int:
         """Takes all of it, to be sent when the loop comes round."""
@@ -109,7 +116,9 @@ class BufferedSocket:
         self._sock.setblocking(flag)
 
     def _fill(self) -> None:
-        if self._at < len(self._ahead):  # what is there comes first; level-triggered, so the loop calls again
+        if (
+            self._at < len(self._ahead) and not self._wants_more
+        ):  # what is there comes first; level-triggered, so the loop calls again
             self._on_data()
             return
         try:
@@ -121,7 +130,7 @@ class BufferedSocket:
         except OSError:
             data = b""
         self._ended = not data
-        self._ahead, self._at = data, 0
+        self._ahead, self._at, self._wants_more = self._ahead[self._at :] + data, 0, False
         self._on_data()
 
     def _flush(self) -> None:

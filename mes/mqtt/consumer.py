@@ -1,21 +1,22 @@
 """The ingest loop: take a batch, settle it in one transaction, acknowledge after its commit, send receipts.
 
-What becomes of a message is decided by the `settle` that is given. If that fails (the database is gone), nothing of
-the batch is acknowledged: the connection is dropped and the broker delivers all of it again after a pause.
+What becomes of a message is decided by what it is given to: this process (`here`) or several (`crew`). If that fails
+(the database is gone), nothing of the batch is acknowledged: the connection is dropped and the broker delivers all of
+it again after a pause.
 """
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from mes.formats.messages import MESSAGE_MAX_BYTES, Arrived, decode
+from mes.formats.messages import MESSAGE_MAX_BYTES, Arrived, Message, decode
 from mes.mqtt import topics
 from mes.mqtt.bridge import Bridge, Delivery
-from mes.mqtt.receipts import Settled, write_receipts
+from mes.mqtt.receipts import Receipt, Settled, write_receipts
 from mes.mqtt.stops import write_stops
 
 log = logging.getLogger(__name__)
@@ -24,10 +25,43 @@ RETRY_MIN_S: Final = 0.5
 RETRY_MAX_S: Final = 30.0
 STOP_S: Final = 10.0
 IN_HAND_MAX: Final = 2
-"""Most batches that are being settled at the same time."""
+"""Most batches that this process settles at the same time."""
 
 Settle: TypeAlias = Callable[[Sequence[Arrived], datetime], Awaitable[Sequence[Settled]]]
 """Makes messages that arrived at a moment part of the record and says what became of each; returns after commit."""
+
+
+class Sent(Protocol):
+    """A delivery, as far as reading it needs it."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def payload(self) -> bytes: ...
+    @property
+    def properties(self) -> Mapping[str, str] | None: ...
+    @property
+    def content_type(self) -> str | None: ...
+
+
+class Done(NamedTuple):
+    """What came of deliveries that were settled: the receipts to send, and what is told of them to those who watch.
+
+    `times_s` are the messages' own times (Unix), `traceparents` what stations sent of their traces. Stages in
+    seconds: reading the bytes, settling until after the commit.
+    """
+
+    receipts: Sequence[Receipt]
+    fates: Mapping[str, int]
+    times_s: Sequence[float]
+    traceparents: Sequence[str]
+    read_s: float
+    settle_s: float
+
+
+Here: TypeAlias = Callable[[Sequence[Sent], datetime], Awaitable[Done | None]]
+Take: TypeAlias = Callable[[Sequence[Delivery], datetime], Awaitable[Done | None]]
+"""Settles deliveries that arrived at a moment, in the order in which it is called; None: they have to come again."""
 
 
 class Retried(Protocol):
@@ -40,18 +74,16 @@ class Retried(Protocol):
 
 
 class BatchDone(NamedTuple):
-    """A batch that was ingested at a moment, for those who watch: its messages, and their fates in the same order.
+    """A batch that was ingested at a moment, for those who watch: how many deliveries, what came of them.
 
-    `settled` is None where it failed and comes again. `waiting` messages have arrived behind it. Stages in seconds:
-    reading the bytes, settling until after the commit, acknowledging and sending the receipts.
+    `done` is None where it failed and comes again. `waiting` messages have arrived behind it. `tell_s` seconds went
+    into acknowledging and sending the receipts.
     """
 
     at: datetime
-    arrived: Sequence[Arrived]
-    settled: Sequence[Settled] | None
+    deliveries: int
+    done: Done | None
     waiting: int
-    read_s: float
-    settle_s: float
     tell_s: float
 
 
@@ -60,18 +92,43 @@ Watch: TypeAlias = Callable[[BatchDone], None]
 Retry: TypeAlias = Callable[[datetime], Awaitable[Retried]]
 
 
+def here(settle: Settle, *, source: str, message_max_bytes: int = MESSAGE_MAX_BYTES) -> Here:
+    """Settles deliveries in this process. `source` is who signs the receipts."""
+
+    async def take(batch: Sequence[Sent], at: datetime) -> Done | None:
+        began = perf_counter()
+        arrived = read(batch, message_max_bytes)
+        was_read = perf_counter()
+        try:
+            settled = await settle(arrived, at) if arrived else ()
+        except Exception:
+            log.exception("a batch of %d messages was not settled; they will be delivered again", len(batch))
+            return None
+        settle_s = perf_counter() - was_read
+        messages = [one for one in arrived if isinstance(one, Message)]
+        return Done(
+            written(settled, source, at),
+            Counter([one.fate for one in settled]),
+            [one.time.timestamp() for one in messages],
+            [one.traceparent for one in messages if one.traceparent],
+            was_read - began,
+            settle_s,
+        )
+
+    return take
+
+
 async def run(
     bridge: Bridge,
-    settle: Settle,
+    take: Take,
     *,
-    source: str,
     batch_max_messages: int = 1000,
     linger_ms: float = 5.0,
-    message_max_bytes: int = MESSAGE_MAX_BYTES,
+    in_hand_max: int = IN_HAND_MAX,
     watch: Watch | None = None,
 ) -> None:
-    """Ingests until it is cancelled; the batches in hand are finished then. `source` is who signs the receipts."""
-    ingesting = Ingesting(bridge, settle, source, message_max_bytes, watch)
+    """Ingests until it is cancelled; the batches in hand are finished then."""
+    ingesting = Ingesting(bridge, take, in_hand_max, watch)
     try:
         while True:
             await ingesting.has_room()
@@ -84,23 +141,20 @@ async def run(
 class Ingesting:
     """The batches in hand: the next one is read and settled while the one before is being committed.
 
-    They are given to `settle` in the order in which they came, and acknowledged in that order.
+    They are given away in the order in which they came, and acknowledged in that order.
     """
 
-    def __init__(
-        self, bridge: Bridge, settle: Settle, source: str, message_max_bytes: int, watch: Watch | None
-    ) -> None:
+    def __init__(self, bridge: Bridge, take: Take, in_hand_max: int, watch: Watch | None) -> None:
         self._bridge = bridge
-        self._settle = settle
-        self._source = source
-        self._message_max_bytes = message_max_bytes
+        self._take = take
+        self._in_hand_max = in_hand_max
         self._watch = watch
         self._in_hand: deque[asyncio.Task[None]] = deque()
         self._pause_s = RETRY_MIN_S
 
     async def has_room(self) -> None:
         """Waits until another batch may be taken."""
-        while len(self._in_hand) >= IN_HAND_MAX:
+        while len(self._in_hand) >= self._in_hand_max:
             await asyncio.wait([self._in_hand[0]])
             self._in_hand.popleft().result()
 
@@ -117,29 +171,21 @@ class Ingesting:
                 one.cancel()
 
     async def _ingest(self, batch: Sequence[Delivery], before: "asyncio.Task[None] | None") -> None:
-        at, began = datetime.now(UTC), perf_counter()
-        arrived = read(batch, self._message_max_bytes)
-        was_read = perf_counter()
-        settled: Sequence[Settled] | None = ()
-        try:
-            settled = await self._settle(arrived, at) if arrived else ()
-        except Exception:
-            log.exception("a batch of %d messages was not settled; they will be delivered again", len(batch))
-            settled = None
-        was_settled = perf_counter()
+        at = datetime.now(UTC)
+        done = await self._take(batch, at)
         if before:
             await asyncio.wait([before])
-        self._tell(batch, settled, at)
+        began = perf_counter()
+        self._tell(batch, done)
         if self._watch:
-            stages = (was_read - began, was_settled - was_read, perf_counter() - was_settled)
-            self._watch(BatchDone(at, arrived, settled, self._bridge.waiting, *stages))
+            self._watch(BatchDone(at, len(batch), done, self._bridge.waiting, perf_counter() - began))
 
-    def _tell(self, batch: Sequence[Delivery], settled: Sequence[Settled] | None, at: datetime) -> None:
+    def _tell(self, batch: Sequence[Delivery], done: Done | None) -> None:
         """Acknowledge a batch and send its receipts; if it failed, let all come again that came with it."""
-        if settled is not None:
+        if done is not None:
             self._pause_s = RETRY_MIN_S
             self._bridge.ack(batch)
-            publish_settled(self._bridge, settled, source=self._source, at=at)
+            publish(self._bridge, done.receipts)
         elif self._bridge.drop_delivering(batch, self._pause_s):
             self._pause_s = min(self._pause_s * 2, RETRY_MAX_S)
 
@@ -154,27 +200,34 @@ async def retry_pending(bridge: Bridge, retry: Retry, *, source: str, every_s: f
                 at = datetime.now(UTC)
                 done = await retry(at)
                 some_settled = bool(done.settled)
-                publish_settled(bridge, done.settled, source=source, at=at)
+                publish(bridge, written(done.settled, source, at))
         except Exception:
             log.exception("pending messages were not tried again; they will be")
 
 
-def publish_settled(bridge: Bridge, settled: Sequence[Settled], *, source: str, at: datetime) -> None:
-    """Stops runs that have failed, and sends receipts, also the second ones of messages that were pending.
+def written(settled: Sequence[Settled], source: str, at: datetime) -> list[Receipt]:
+    """What stations are told after a commit: runs that have failed are to stop, and receipts.
 
-    All of it is on the record and acknowledged by now, so a fault in what is to be said ends nothing: it is logged, and
-    a station that hears nothing of its message says it again and is told then.
+    All of it is on the record by now, so a fault in what is to be said ends nothing: it is logged, and a station that
+    hears nothing of its message says it again and is told then.
     """
+    said: list[Receipt] = []
     for write in (write_stops, write_receipts):
         try:
-            for said in write(settled, source, at):
-                if not bridge.publish(said.topic, said.payload):
-                    log.warning("too many messages wait for the broker; one on %s is left out", said.topic)
+            said.extend(write(settled, source, at))
         except Exception:
             log.exception("not all was told that became of %d messages", len(settled))
+    return said
 
 
-def read(batch: Sequence[Delivery], message_max_bytes: int = MESSAGE_MAX_BYTES) -> list[Arrived]:
+def publish(bridge: Bridge, receipts: Iterable[Receipt]) -> None:
+    """Sends receipts, also the second ones of messages that were pending."""
+    for receipt in receipts:
+        if not bridge.publish(receipt.topic, receipt.payload):
+            log.warning("too many messages wait for the broker; one on %s is left out", receipt.topic)
+
+
+def read(batch: Sequence[Sent], message_max_bytes: int = MESSAGE_MAX_BYTES) -> list[Arrived]:
     """The messages in a batch, in order. What came on a topic that names no station is logged and left out."""
     arrived: list[Arrived] = []
     for one in batch:

@@ -58,8 +58,16 @@ def published(data: bytes, at: int, *, is_5: bool) -> tuple[Published, int] | No
     return said, end
 
 
+def is_cut(data: bytes, at: int) -> bool:
+    """Whether a message begins at a place of which not all has come."""
+    if at >= len(data) or data[at] & 0xF0 != _PUBLISH or data[at] >> 1 & 3 > 1:
+        return False
+    start, length = _length(data, at + 1)
+    return start + length > len(data) if start else len(data) - at <= _LENGTH_MAX_BYTES
+
+
 def from_paho(message: paho.MQTTMessage) -> Published:
-    """A message that paho took apart, for it came in pieces."""
+    """A message that paho took apart."""
     try:
         topic = message.topic
     except UnicodeDecodeError:

@@ -276,11 +276,14 @@ class Session:
         asyncio.get_running_loop().call_soon(self._write)
 
     def _pump(self) -> None:
-        """Takes apart what has come: messages at once, all else by paho."""
+        """Takes apart what has come: whole messages at once, all else by paho."""
         try:
             while self._client is not None and self._socket is not None and self._socket.readable:
-                if self._client.is_between_packets and self._take_messages(self._socket):
-                    continue
+                if self._client.is_between_packets:
+                    if self._take_messages(self._socket):
+                        continue
+                    if packets.is_cut(*self._socket.ahead()) and self._socket.wait_for_more():
+                        return
                 if self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
                     return
         except Exception:

@@ -1,13 +1,11 @@
 """Ingest as those who run it see it: numbers for Prometheus, and a span per batch where a receiver of spans is set."""
 
-from collections import Counter
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Final
 
 from mes.domain.trace import Attribute, Link, station_link
-from mes.formats.messages import Arrived, Message
 from mes.metrics import Metrics
 from mes.mqtt.consumer import BatchDone
 from mes.tracing import OwnSpans
@@ -32,49 +30,48 @@ class BatchWatch:
         self._lags = metrics.histogram("mes_ingest_lag_seconds", "From a message's own time to its fate.", SECONDS)
         self._stages = metrics.counter("mes_ingest_stage_seconds_total", "Time spent, by stage of a batch.")
 
-    def __call__(self, done: BatchDone) -> None:
+    def __call__(self, batch: BatchDone) -> None:
         """A batch came to its end."""
         ended_at = datetime.now(UTC)
-        fates: Counter[str] = Counter(one.fate for one in done.settled or ())
-        self._count(done, fates, ended_at)
+        self._count(batch, ended_at)
         if self._spans:
-            self._tell(self._spans, done, fates, ended_at)
+            self._tell(self._spans, batch, ended_at)
 
-    def _count(self, done: BatchDone, fates: Counter[str], ended_at: datetime) -> None:
-        self._waiting.set(done.waiting)
-        if done.settled is None:
+    def _count(self, batch: BatchDone, ended_at: datetime) -> None:
+        self._waiting.set(batch.waiting)
+        done = batch.done
+        if done is None:
             self._failed.add()
             return
-        for fate, count in fates.items():
+        for fate, count in done.fates.items():
             self._messages.add(count, fate=fate)
-        self._sizes.observe([len(done.arrived)])
-        self._lags.observe(_lags(done.arrived, ended_at))
-        for stage, seconds in (("read", done.read_s), ("settle", done.settle_s), ("tell", done.tell_s)):
+        self._sizes.observe([sum(done.fates.values())])
+        self._lags.observe(_lags(done.times_s, ended_at))
+        for stage, seconds in (("read", done.read_s), ("settle", done.settle_s), ("tell", batch.tell_s)):
             self._stages.add(seconds, stage=stage)
 
-    def _tell(self, spans: OwnSpans, done: BatchDone, fates: Counter[str], ended_at: datetime) -> None:
+    def _tell(self, spans: OwnSpans, batch: BatchDone, ended_at: datetime) -> None:
         attributes: dict[str, Attribute] = {
             "messaging.system": "mqtt",
             "messaging.operation.type": "process",
-            "messaging.batch.message_count": len(done.arrived),
-            "mes.waiting": done.waiting,
-            "mes.read_ms": round(done.read_s * 1000, 3),
-            "mes.settle_ms": round(done.settle_s * 1000, 3),
-            "mes.tell_ms": round(done.tell_s * 1000, 3),
-            **{f"mes.fate.{fate}": count for fate, count in fates.items()},
+            "messaging.batch.message_count": batch.deliveries,
+            "mes.waiting": batch.waiting,
+            "mes.tell_ms": round(batch.tell_s * 1000, 3),
         }
-        spans.tell(
-            "ingest batch", done.at, ended_at, attributes, station_links(done.arrived), failed=done.settled is None
-        )
+        done = batch.done
+        if done:
+            attributes |= {"mes.read_ms": round(done.read_s * 1000, 3), "mes.settle_ms": round(done.settle_s * 1000, 3)}
+            attributes |= {f"mes.fate.{fate}": count for fate, count in done.fates.items()}
+        links = station_links(done.traceparents if done else ())
+        spans.tell("ingest batch", batch.at, ended_at, attributes, links, failed=done is None)
 
 
-def station_links(arrived: Iterable[Arrived]) -> list[Link]:
+def station_links(traceparents: Iterable[str]) -> list[Link]:
     """The trace contexts that stations sent, once each and the first few of them."""
-    sent = (one.traceparent for one in arrived if isinstance(one, Message) and one.traceparent)
-    return list(islice(dict.fromkeys(link for one in sent if (link := station_link(one))), LINKS_MAX))
+    return list(islice(dict.fromkeys(link for one in traceparents if (link := station_link(one))), LINKS_MAX))
 
 
-def _lags(arrived: Iterable[Arrived], at: datetime) -> list[float]:
+def _lags(times_s: Iterable[float], at: datetime) -> list[float]:
     """Seconds since each message's own time; 0 for a clock that is ahead."""
-    second, told = timedelta(seconds=1), (one.time for one in arrived if isinstance(one, Message))
-    return [max((at - time) / second, 0.0) for time in told]
+    now_s = at.timestamp()
+    return [max(now_s - one, 0.0) for one in times_s]

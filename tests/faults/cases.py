@@ -7,7 +7,7 @@ import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from mes.db.session import Database
 from mes.embedded import ports
 from mes.embedded.postgres import Postgres
 from tests.faults import counting, plan
-from tests.faults.rig import Network, Rig, set_up
+from tests.faults.rig import Network, Rig, Setting, set_up
 
 CLIENTS: Final = ("sdk", "plain")
 PER_S: Final = 120.0
@@ -31,7 +31,6 @@ DEATHS_SHARED: Final = 2
 """Whole batches that die before messages are given out singly; several poisonous ones may share these deaths."""
 DEATHS_ALONE: Final = 3
 """Deaths that each poisonous message costs by itself before it is rejected."""
-PLAIN_NETWORK: Final = Network()
 Kill = Callable[[Rig, int], Awaitable[None]]
 
 
@@ -40,8 +39,7 @@ class Case:
     """One row of the matrix; `kill` does it so many times while the station speaks."""
 
     kill: Kill
-    network: Network = PLAIN_NETWORK
-    ingest: str = "mes"
+    setting: Setting = field(default_factory=Setting)
     clients: tuple[str, ...] = CLIENTS
     is_poisoned: bool = False
 
@@ -51,6 +49,19 @@ async def ingest(rig: Rig, times: int) -> None:
     for _ in range(times):
         await rig.pause(0.2, 0.9)
         rig.kill_ingest()
+        await rig.start_ingest()
+
+
+async def worker(rig: Rig, times: int) -> None:
+    """One of the processes that settle for ingest is killed, or ingest itself: all of them end."""
+    for number in range(times):
+        await rig.pause(0.2, 0.9)
+        crew = rig.workers()
+        if number % 3:
+            rig.kill_one(crew)
+        else:
+            rig.kill_ingest()
+        await rig.ended(crew)
         await rig.start_ingest()
 
 
@@ -117,14 +128,15 @@ async def poison(rig: Rig, times: int) -> None:
 
 CASES: Final[Mapping[str, Case]] = {
     "ingest": Case(ingest),
+    "worker": Case(worker, Setting(workers=2)),
     "postgres": Case(postgres),
     "broker": Case(broker),
     "broker_ingest_down": Case(broker_ingest_down),
     "client": Case(client, clients=("sdk",)),
-    "network_cut": Case(cut, Network(between=True)),
-    "network_duplicate": Case(cut, Network(between=True, double=0.2, delay_s=0.05)),
-    "stale_ack": Case(stale_ack, Network(between=True, cut_after=25)),
-    "crashing_message": Case(poison, ingest="tests.faults.crashing_ingest", is_poisoned=True),
+    "network_cut": Case(cut, Setting(Network(between=True))),
+    "network_duplicate": Case(cut, Setting(Network(between=True, double=0.2, delay_s=0.05))),
+    "stale_ack": Case(stale_ack, Setting(Network(between=True, cut_after=25))),
+    "crashing_message": Case(poison, Setting(ingest="tests.faults.crashing_ingest"), is_poisoned=True),
 }
 
 
@@ -147,7 +159,7 @@ class Matrix:
         folder.mkdir()
         station = [client, str(messages), str(PER_S), str(poisonous)]
         port = _own_port()
-        async with set_up(folder, self.postgres, url, port, station, case.network, case.ingest) as rig:
+        async with set_up(folder, self.postgres, url, port, station, case.setting) as rig:
             await rig.start_ingest()
             rig.sender.start()
             await asyncio.wait_for(case.kill(rig, kills), END_S)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mes import services
+from mes import ingesting
 from mes.commands.ingest import settle
 from mes.formats.messages import Message
 from mes.settings import settings
@@ -26,6 +26,6 @@ async def deadly(database: Any, arrived: Any, *rest: Any) -> Any:
 
 
 if __name__ == "__main__":
-    services.settle = deadly  # type: ignore[attr-defined, assignment]
+    ingesting.settle = deadly  # type: ignore[attr-defined, assignment]
     ready = Path(sys.argv[1]) if sys.argv[1:] else None
-    asyncio.run(services.ingest(settings(), ready_file=ready))
+    asyncio.run(ingesting.ingest(settings(), ready_file=ready))

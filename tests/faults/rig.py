@@ -6,7 +6,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from mes.embedded import cluster
 from mes.embedded.broker import Broker
-from mes.embedded.child import Process
+from mes.embedded.child import Process, born
 from mes.embedded.postgres import Postgres
 from tests.faults.proxy import Proxy
 
@@ -93,6 +93,26 @@ class Rig:
         self.ingest.kill()
         self.kills += 1
 
+    def workers(self) -> list[Process]:
+        """The processes that settle for ingest."""
+        assert self.ingest.running
+        argv = ["pgrep", "-P", str(self.ingest.running.pid), "-f", "mes.ingesting"]
+        found = [int(pid) for pid in subprocess.run(argv, capture_output=True, check=True).stdout.split()]
+        return [Process(pid, born(pid) or "") for pid in found]
+
+    def kill_one(self, crew: Sequence[Process]) -> None:
+        """Kill one of them."""
+        self.chance.choice(crew).send(signal.SIGKILL)
+        self.kills += 1
+
+    async def ended(self, crew: Sequence[Process]) -> None:
+        """Wait until ingest and all that settled for it have ended."""
+        async with asyncio.timeout(READY_S):
+            while self.ingest.status is None:  # noqa: ASYNC110 - a process tells nobody of its end
+                await asyncio.sleep(0.02)
+        for one in crew:
+            assert await one.ended(READY_S)
+
     async def kill_postgres(self) -> None:
         """Kill the server; its backends end by themselves. Then have it back."""
         main = cluster.postmaster(self.postgres.cluster)
@@ -132,15 +152,25 @@ class Network:
     cut_after: int | None = None
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What is put together for a case: its network, the module that is its ingest, how many settle for that."""
+
+    network: Network = Network()
+    ingest: str = "mes"
+    workers: int = 0
+
+
 @asynccontextmanager
 async def set_up(
-    folder: Path, postgres: Postgres, database_url: str, port: int, station: list[str], network: Network, ingest: str
+    folder: Path, postgres: Postgres, database_url: str, port: int, station: list[str], setting: Setting
 ) -> AsyncIterator[Rig]:
     """A rig whose broker knows ingest; everything that it started is ended with the block."""
     async with AsyncExitStack() as parts:
         broker = Broker(folder / "broker", port, exact=False)
         url = await parts.enter_async_context(broker.running())
         to_station = to_ingest = None
+        network = setting.network
         if network.between:
             target = urlsplit(url).port
             assert target
@@ -149,9 +179,12 @@ async def set_up(
             await parts.enter_async_context(to_station)
             await parts.enter_async_context(to_ingest)
         ready = str(folder / "ingest.ready")
-        argv = ["-m", "mes", "ingest", "--ready-file", ready] if ingest == "mes" else ["-m", ingest, ready]
+        argv = (
+            ["-m", "mes", "ingest", "--ready-file", ready] if setting.ingest == "mes" else ["-m", setting.ingest, ready]
+        )
         environment = {"MES_DATABASE_URL": database_url, "MES_LOG_LEVEL": "WARNING"}
         environment |= {"MES_MQTT_URL": _at(to_ingest, url), "MES_DATA_DIR": str(folder), "MES_PENDING_RETRY_S": "0.5"}
+        environment["MES_INGEST_WORKERS"] = str(setting.workers)
         kind, *about = station
         told = [kind, _at(to_station, url), str(folder), *about]
         rig = Rig(

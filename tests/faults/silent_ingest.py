@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mes import services
+from mes import ingesting
 from mes.mqtt import consumer
 from mes.settings import settings
 
@@ -24,6 +24,6 @@ def die(*_: Any, **__: Any) -> None:
 
 
 if __name__ == "__main__":
-    consumer.publish_settled = die
+    consumer.publish = die
     ready = Path(sys.argv[1]) if sys.argv[1:] else None
-    asyncio.run(services.ingest(settings(), ready_file=ready))
+    asyncio.run(ingesting.ingest(settings(), ready_file=ready))

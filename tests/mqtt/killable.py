@@ -39,7 +39,7 @@ async def main(url: str, path: Path, pause_s: float) -> None:
         await bridge.connected()
         sys.stdout.write("up\n")
         sys.stdout.flush()
-        await consumer.run(bridge, FileRecord(path, pause_s), source="mes/test", batch_max_messages=50)
+        await consumer.run(bridge, consumer.here(FileRecord(path, pause_s), source="mes/test"), batch_max_messages=50)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,9 @@ async def ingesting(broker: Broker, record: Record, **more: object) -> AsyncIter
     """A consumer at work, stopped at the end as a service is stopped."""
     async with bridge_to(broker, **more) as bridge:
         await asyncio.wait_for(bridge.connected(), 15)
-        work = asyncio.create_task(consumer.run(bridge, record, source="mes/test", batch_max_messages=500))
+        work = asyncio.create_task(
+            consumer.run(bridge, consumer.here(record, source="mes/test"), batch_max_messages=500)
+        )
         try:
             yield bridge
         finally:
@@ -183,7 +185,7 @@ async def test_stopping_finishes_the_batch_in_hand(mosquitto: Broker) -> None:
     record.gate.clear()
     async with bridge_to(mosquitto) as bridge, station(mosquitto) as one:
         await bridge.connected()
-        work = asyncio.create_task(consumer.run(bridge, record, source="mes/test"))
+        work = asyncio.create_task(consumer.run(bridge, consumer.here(record, source="mes/test")))
         await publish(mosquitto.url, ["1"])
         await record.begun.wait()
         work.cancel()
@@ -201,9 +203,9 @@ async def test_stopping_finishes_the_batch_in_hand(mosquitto: Broker) -> None:
 async def test_a_pending_message_gets_a_second_receipt(mosquitto: Broker) -> None:
     async with bridge_to(mosquitto) as bridge, station(mosquitto) as one:
         await bridge.connected()
-        consumer.publish_settled(bridge, [Fact("st-1", "p1", "id", "pending")], source="mes/test", at=NOW)
+        consumer.publish(bridge, consumer.written([Fact("st-1", "p1", "id", "pending")], "mes/test", NOW))
         assert await receipts(one, 1) == {"p1": ("pending", [])}
-        consumer.publish_settled(bridge, [Fact("st-1", "p1", "id", "applied")], source="mes/test", at=NOW)
+        consumer.publish(bridge, consumer.written([Fact("st-1", "p1", "id", "applied")], "mes/test", NOW))
         assert await receipts(one, 1) == {"p1": ("applied", [])}
 
 

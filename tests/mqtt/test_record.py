@@ -36,7 +36,11 @@ async def ingest(stage: Stage, broker: Broker, monkeypatch: pytest.MonkeyPatch) 
     async with Bridge(broker.url, "mes-ingest-test-0", topics.ingest_subscriptions(), protocols=V311) as bridge:
         await asyncio.wait_for(bridge.connected(), 15)
         work = [
-            consumer.run(bridge, functools.partial(settle, stage.database), source="mes/test", batch_max_messages=50),
+            consumer.run(
+                bridge,
+                consumer.here(functools.partial(settle, stage.database), source="mes/test"),
+                batch_max_messages=50,
+            ),
             consumer.retry_pending(
                 bridge, functools.partial(settle_pending, stage.database), source="mes/test", every_s=0.1
             ),

@@ -100,7 +100,7 @@ async def test_the_station_is_told_to_stop_the_run(each_broker: Broker, database
 
     async with Bridge(each_broker.url, "mes-ingest-test-0", topics.ingest_subscriptions(), protocols=V311) as bridge:
         await bridge.connected()
-        work = asyncio.create_task(consumer.run(bridge, settle_batch, source="mes/test"))
+        work = asyncio.create_task(consumer.run(bridge, consumer.here(settle_batch, source="mes/test")))
         try:
             await asyncio.to_thread(_burn, each_broker.url, tmp_path, stops)
         finally:

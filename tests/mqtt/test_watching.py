@@ -10,11 +10,11 @@ from urllib.request import urlopen
 import pytest
 
 from mes.embedded.broker import Broker
-from mes.formats.messages import decode
 from mes.metrics import Metrics, told_at
 from mes.mqtt import consumer, topics
 from mes.mqtt.bridge import Bridge
 from mes.mqtt.consumer import BatchDone
+from mes.mqtt.crew import Part
 from mes.mqtt.watching import LINKS_MAX, BatchWatch, station_links
 from mes.tracing import OwnSpans
 from tests.feeds.receiver import receiving
@@ -28,10 +28,11 @@ def traced(number: int, span: str | None = None) -> bytes:
     return json.dumps({**event, "traceparent": f"00-{'a' * 32}-{span or f'{number + 1:016x}'}-01"}).encode()
 
 
-def done(messages: list[bytes], *, settled: bool = True, waiting: int = 0) -> BatchDone:
-    arrived = [one for body in messages for one in decode("st-1", "unit", body)]
-    fates = [Record().fate(one) for one in arrived] if settled else None
-    return BatchDone(datetime.now(UTC), arrived, fates, waiting, 0.001, 0.02, 0.003)
+async def done(messages: list[bytes], *, settled: bool = True, waiting: int = 0) -> BatchDone:
+    batch = [Part("mes/v1/st-1/unit", body, None, None) for body in messages]
+    at = datetime.now(UTC)
+    came = await consumer.here(Record(), source="mes/test")(batch, at) if settled else None
+    return BatchDone(at, len(batch), came, waiting, 0.003)
 
 
 async def test_a_batch_is_counted_and_told_as_one_span(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +43,9 @@ async def test_a_batch_is_counted_and_told_as_one_span(broker: Broker, monkeypat
         async with Bridge(broker.url, "mes-ingest-test", topics.ingest_subscriptions(), protocols=V311) as bridge:
             await bridge.connected()
             watch = BatchWatch(metrics, spans)
-            work = asyncio.create_task(consumer.run(bridge, record, source="mes/test", linger_ms=200, watch=watch))
+            work = asyncio.create_task(
+                consumer.run(bridge, consumer.here(record, source="mes/test"), linger_ms=200, watch=watch)
+            )
             bodies = [*(traced(number) for number in range(3)), b"not read"]
             await asyncio.to_thread(send, broker.url, [("mes/v1/st-1/unit", body, None) for body in bodies])
             await record.until(4)
@@ -65,26 +68,31 @@ async def test_a_batch_is_counted_and_told_as_one_span(broker: Broker, monkeypat
     assert "mes_ingest_waiting 0" in lines
 
 
-def test_a_batch_that_failed_is_counted_as_such() -> None:
+async def test_a_batch_that_failed_is_counted_as_such() -> None:
     metrics = Metrics()
     watch = BatchWatch(metrics, None)
-    watch(done([packed("a")], settled=False, waiting=7))
+    watch(await done([packed("a")], settled=False, waiting=7))
     lines = metrics.text().splitlines()
     assert "mes_ingest_batches_failed_total 1" in lines
     assert "mes_ingest_waiting 7" in lines
     assert "mes_ingest_batch_messages_count 0" in lines
 
 
-def test_links_are_told_once_and_are_bounded() -> None:
-    assert len(station_links(done([traced(1, "b" * 16)] * 5).arrived)) == 1
-    assert len(station_links(done([traced(number) for number in range(100)]).arrived)) == LINKS_MAX
-    assert station_links(done([packed("a"), b"not read"]).arrived) == []
+async def test_links_are_told_once_and_are_bounded() -> None:
+    async def links(messages: list[bytes]) -> int:
+        came = (await done(messages)).done
+        assert came is not None
+        return len(station_links(came.traceparents))
+
+    assert await links([traced(1, "b" * 16)] * 5) == 1
+    assert await links([traced(number) for number in range(100)]) == LINKS_MAX
+    assert await links([packed("a"), b"not read"]) == 0
 
 
-def test_a_receiver_that_is_away_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_receiver_that_is_away_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{any_port()}")
     spans = OwnSpans("main", "mes-ingest-main")
-    BatchWatch(Metrics(), spans)(done([packed("a")]))
+    BatchWatch(Metrics(), spans)(await done([packed("a")]))
     began = datetime.now(UTC)
     spans.close()
     assert (datetime.now(UTC) - began).total_seconds() < 5

@@ -32,9 +32,8 @@ FAULTS = (
         "acknowledge-before-commit",
         "Acknowledged means committed.",
         "mes/mqtt/consumer.py",
-        "            settled = await self._settle(arrived, at) if arrived else ()\n",
-        "            self._bridge.ack(batch)\n"
-        "            settled = await self._settle(arrived, at) if arrived else ()\n",
+        "        done = await self._take(batch, at)\n",
+        "        self._bridge.ack(batch)\n        done = await self._take(batch, at)\n",
         ("tests/mqtt/test_consumer.py::test_it_is_acknowledged_only_once_settled",),
     ),
     Fault(

@@ -57,7 +57,9 @@ async def floor(database_url: str, broker: Broker) -> AsyncIterator[Stage]:
     bridge = Bridge(broker.url, "mes-ingest-test-0", topics.ingest_subscriptions(), protocols=V311)
     async with bridge:
         await bridge.connected()
-        ingest = asyncio.create_task(consumer.run(bridge, functools.partial(settle, database), source="mes/main"))
+        ingest = asyncio.create_task(
+            consumer.run(bridge, consumer.here(functools.partial(settle, database), source="mes/main"))
+        )
         yield stage
         ingest.cancel()
         await asyncio.wait([ingest])
