@@ -19,6 +19,7 @@ import uvicorn
 from mes.app import create_app
 from mes.commands.asking import Answer, not_settled
 from mes.commands.asking import answer as answer_ask
+from mes.commands.awaiting import Arrivals
 from mes.commands.ingest import is_infrastructure
 from mes.db import migrate, sequencer
 from mes.db.session import Database
@@ -117,6 +118,7 @@ async def answer(settings: Settings, ready_file: Path | None = None) -> None:
     metrics = Metrics()
     asks = metrics.counter("mes_asks_total", "Asks answered, by whether the step was granted.")
     took = metrics.histogram("mes_ask_seconds", "From taking an ask to its answer.", SECONDS)
+    arrivals = Arrivals(database)
 
     async def decide(asked: Message) -> Answer:
         began = perf_counter()
@@ -126,7 +128,7 @@ async def answer(settings: Settings, ready_file: Path | None = None) -> None:
         return answered
 
     async def decided(asked: Message) -> Answer:
-        missing = await not_settled(database, asked)
+        missing = await not_settled(arrivals, asked)
         at = datetime.now(UTC)
         return await answer_ask(database, asked, missing, at, min(asked.time, at) if settings.history else at)
 

@@ -2,44 +2,42 @@
 
 A decision is made once for each ask and stands; the ask said again is told the same. What names no station or unit
 that we know is answered, too, but is no decision about a unit: nothing is recorded of it.
+
+A line waits for the answer. So all that it depends on is read in one statement, and recorded in another which does
+nothing if the unit has moved in between. Only then, and where the decision comes to more than a grant or a refusal
+(it was made in the past of what is folded, or something in progress is seen in another light by it), the unit is
+locked and folded as it is for facts.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+import asyncpg
 
 from mes.commands.act import Act
-from mes.commands.calibrations import calibration_reasons
+from mes.commands.awaiting import Arrivals
 from mes.commands.decisions import Decision, decide
 from mes.commands.folding import Folding
 from mes.commands.ingest import TRIES_MAX, lost_to_another
-from mes.commands.inventories import reasons_against_going_on
-from mes.commands.proposed_parts import Proposed
-from mes.commands.recognition import Names, Waiting, lot_key
+from mes.commands.journalling import trace_id
+from mes.commands.permission import Judged, judge
 from mes.commands.translation import ticket
 from mes.db import inbox
-from mes.db.journal import Subject, new_id
-from mes.db.lots import lots_named
-from mes.db.products import part_numbers, products
-from mes.db.session import Database
-from mes.db.stations import stations_named
-from mes.db.units import NamedUnit, units_named
-from mes.domain.facts import Station, StepAnswered, entry
-from mes.domain.gates import reasons_against
+from mes.db.asks import Recorded, SeenUnit, decided, record
+from mes.db.entries import TYPES, entry_data
+from mes.db.journal import Event, Subject, compose, new_id
+from mes.db.session import Database, driver
+from mes.domain.facts import Entry, StepAnswered, entry
 from mes.domain.refusals import Reason, reason
+from mes.domain.unit import apply, is_late
 from mes.formats.messages import Message, StepAsked
-
-T = TypeVar("T")
 
 GRANT_VALID_S: Final = 300
 """How long a grant lets the step start, in seconds."""
 AFTER_S: Final = 2.0
 """How long an ask waits for the messages that its answer must take into account, in seconds."""
-LOOK_S: Final = 0.01
 
 
 class Answer(NamedTuple):
@@ -53,34 +51,9 @@ class Answer(NamedTuple):
     reasons: tuple[Reason, ...]
 
 
-_UNSETTLED = text(
-    """
-    SELECT t.id FROM unnest(CAST(:ids AS text[])) AS t (id)
-    WHERE NOT EXISTS (SELECT FROM inbox i WHERE i.source = :source AND i.id = t.id)
-    """
-)
-_DECIDED = text(
-    """
-    SELECT j.body::json -> 'data' FROM journal_subject s JOIN journal j ON j.id = s.entry_id
-    WHERE s.subject_id = :unit AND j.type = 'mes.step.answered'
-      AND j.body::json #>> '{data,asked,source}' = :source AND j.body::json #>> '{data,asked,id}' = :id
-    """
-)
-
-
-async def not_settled(database: Database, asked: Message, wait_s: float = AFTER_S) -> list[str]:
+async def not_settled(arrivals: Arrivals, asked: Message, wait_s: float = AFTER_S) -> list[str]:
     """Of the messages that an ask's answer must include, those that still have no fate after `wait_s` seconds."""
-    missing = list(_data(asked).after)
-    deadline = asyncio.get_running_loop().time() + wait_s
-    while missing:
-        async with database.reading() as connection:
-            found = await connection.execute(_UNSETTLED, {"source": asked.source, "ids": missing})
-            missing = list(found.scalars())
-        if missing:
-            if asyncio.get_running_loop().time() >= deadline:
-                break
-            await asyncio.sleep(LOOK_S)
-    return missing
+    return await arrivals.missing(asked.source, _data(asked).after, wait_s)
 
 
 async def answer(
@@ -92,10 +65,43 @@ async def answer(
 
     Raises only if the database can't be reached or keeps failing.
     """
+    act = Act(database.site, "", at, happened_at)
+    try:
+        async with database.direct() as connection:
+            answered = await _decide_at_once(connection, act, asked, missing)
+    except Exception as error:
+        if not lost_to_another(error):
+            raise
+        answered = None
+    return answered or await _decide_alone(database, act, asked, missing)
+
+
+async def _decide_at_once(
+    connection: asyncpg.Connection, act: Act, asked: Message, missing: Sequence[str]
+) -> Answer | None:
+    """Decide and record an ask in two statements; None if it takes a lock and a fold."""
+    judged = await _judge(connection, act, asked, missing)
+    if judged.unit is None or judged.station is None:
+        return _refused(asked, judged.reasons)
+    decision = _decision(act, asked, judged)
+    if not _only_answers(judged.unit, decision.entry):
+        return None
+    gate = ticket(asked)
+    written = compose(_event(decision), {judged.unit.id: judged.unit.head}, act.site, act.at)
+    match await record(connection, gate, judged.unit, written, act.at):
+        case Recorded.NOW:
+            return _as_told(asked, decision.data)
+        case Recorded.BEFORE:
+            return await _answered_before(connection, judged.unit.id, asked, gate)
+    return None
+
+
+async def _decide_alone(database: Database, act: Act, asked: Message, missing: Sequence[str]) -> Answer:
+    """Decide and record an ask with its unit locked."""
     for attempt in range(TRIES_MAX):
         try:
             async with database.transaction() as connection:
-                return await _answer(connection, Act(database.site, "", at, happened_at), asked, missing)
+                return await _decide_locked(Folding(connection, act.when), act, asked, missing)
         except Exception as error:
             if not lost_to_another(error) or attempt + 1 == TRIES_MAX:
                 raise
@@ -103,33 +109,60 @@ async def answer(
     raise AssertionError("unreachable")
 
 
-async def _answer(connection: AsyncConnection, act: Act, asked: Message, missing: Sequence[str]) -> Answer:
-    names = await _look_up(connection, asked)
-    unknown: list[Reason] = []
-    unit = _known(unknown, lambda: names.unit(_data(asked).unit, _data(asked).step))
-    station = _known(unknown, lambda: names.station(asked))
-    if unit is None:
-        return _refused(asked, unknown)
-    folding = Folding(connection, act.when)
-    if station is None:
-        return _refused(asked, [*unknown, *await _against(folding, names, unit, None, asked)])
+async def _decide_locked(folding: Folding, act: Act, asked: Message, missing: Sequence[str]) -> Answer:
+    connection = await driver(folding.connection)
+    judged = await _judge(connection, act, asked, missing)
+    if judged.unit is None or judged.station is None:
+        return _refused(asked, judged.reasons)
     gate = ticket(asked)
-    if not await inbox.admit(connection, [gate], act.at):
-        return await _answered_before(connection, unit, asked, gate)
-    against = await _against(folding, names, unit, station, asked)
-    if missing:
-        shown = f"Messages that the answer must take into account have not come: {len(missing)}."
-        against.append(reason("facts_pending", shown, messages=list(missing)))
-    return await _decide(folding, act, unit, station, asked, against)
+    if not await inbox.admit(folding.connection, [gate], act.at):
+        return await _answered_before(connection, judged.unit.id, asked, gate)
+    await folding.lock({judged.unit.id})
+    judged = await _judge(connection, act, asked, missing)  # nobody moves the unit from here on
+    decision = _decision(act, asked, judged)
+    await decide(folding, act.site, [decision], act.at)
+    return _as_told(asked, decision.data)
 
 
-def _known(unknown: list[Reason], look: Callable[[], T]) -> T | None:
-    """What an ask names; if it is not known, why goes to `unknown`."""
-    try:
-        return look()
-    except Waiting as waiting:
-        unknown.append(waiting.why)
-        return None
+async def _judge(connection: asyncpg.Connection, act: Act, asked: Message, missing: Sequence[str]) -> Judged:
+    judged = await judge(connection, asked, _data(asked), act.when)
+    if not missing or judged.unit is None or judged.station is None:
+        return judged
+    shown = f"Messages that the answer must take into account have not come: {len(missing)}."
+    late = reason("facts_pending", shown, messages=list(missing))
+    return judged._replace(reasons=(*judged.reasons, late))
+
+
+def _decision(act: Act, asked: Message, judged: Judged) -> Decision:
+    """The decision on an ask that names what is known, as it goes into the record."""
+    assert judged.named
+    assert judged.station
+    name, granted = new_id(), not judged.reasons
+    until = act.when + timedelta(seconds=GRANT_VALID_S) if granted else None
+    what = StepAnswered(judged.named.id, _data(asked).step, judged.station, granted, until)
+    told: dict[str, Any] = {
+        "asked": {"source": asked.source, "id": asked.id},
+        "reasons": [one._asdict() for one in judged.reasons],
+    }
+    if granted:
+        told |= {"grant": name, "valid_s": GRANT_VALID_S}
+    subjects = (Subject("unit", judged.named.id, judged.named.serial),)
+    return Decision(entry(act.when, f"mes/{act.site}", name, what), subjects, told)
+
+
+def _event(decision: Decision) -> Event:
+    """The journal's entry of a decision that moves nothing, as `Recorder` would write it."""
+    made, subjects, told = decision.entry, decision.subjects, decision.data
+    data = {"fact": entry_data(made), **told, "trace_id": trace_id(subjects[0].id)}
+    return Event(TYPES[type(made.what)], subjects, data, made.at)
+
+
+def _only_answers(unit: SeenUnit, made: Entry) -> bool:
+    """Fold the decision onto its unit; whether it comes to no more than what the unit may start."""
+    if is_late(unit.progress, made):
+        return False
+    did = apply(unit.progress, unit.definition, made)
+    return not (did.attempts or did.deviations or did.opened or did.closed or did.state_before is not did.state_after)
 
 
 def _data(asked: Message) -> StepAsked:
@@ -141,74 +174,16 @@ def _refused(asked: Message, reasons: Sequence[Reason]) -> Answer:
     return Answer(asked.station, asked.id, False, None, None, tuple(reasons))
 
 
-async def _look_up(connection: AsyncConnection, asked: Message) -> Names:
-    data = _data(asked)
-    names = Names(
-        stations=await stations_named(connection, [asked.station]),
-        units=await units_named(connection, {data.unit.serial, *(one.serial for one in data.parts if one.serial)}),
-    )
-    if data.parts:
-        names.parts = await part_numbers(connection, {one.part for one in data.parts})
-        names.lots = await lots_named(connection, {lot_key(one) for one in data.parts if one.lot})
-    ids = {one.product_id for units in names.units.values() for one in units if one.product_id}
-    names.products = await products(connection, ids)
-    return names
-
-
-async def _against(
-    folding: Folding, names: Names, unit: NamedUnit, station: Station | None, asked: Message
-) -> list[Reason]:
-    """Everything that speaks against the step's start, and against the parts proposed for it.
-
-    Of a station that is not registered the kind is not known, and so no reason of its own.
-    """
-    data = _data(asked)
-    proposed = Proposed(folding, names, data.parts)
-    await folding.lock({unit.id, *proposed.unit_ids})
-    locked = folding.units[unit.id]
-    step = locked.definition.step(data.step) if locked.definition else None
-    at_station = station or Station(asked.station, step.station_kind if step else "")
-    holds = (await folding.holds_concerning(unit.id))[unit.id]
-    against = reasons_against(
-        locked.progress, locked.definition, data.step, at_station, folding.at, holds, locked.order_ended_at
-    )
-    found = list(against)
-    found += await calibration_reasons(folding.connection, asked.station, folding.at)
-    found += await reasons_against_going_on(folding.connection, locked, data.step)
-    return [*found, *await proposed.reasons_against(locked, data.step)]
-
-
-async def _decide(
-    folding: Folding, act: Act, unit: NamedUnit, station: Station, asked: Message, against: Sequence[Reason]
-) -> Answer:
-    granted = not against
-    name = new_id()
-    until = folding.at + timedelta(seconds=GRANT_VALID_S) if granted else None
-    what = StepAnswered(unit.id, _data(asked).step, station, granted, until)
-    told: dict[str, Any] = {
-        "asked": {"source": asked.source, "id": asked.id},
-        "reasons": [one._asdict() for one in against],
-    }
-    if granted:
-        told |= {"grant": name, "valid_s": GRANT_VALID_S}
-    subjects = (Subject("unit", unit.id, unit.serial),)
-    decision = Decision(entry(folding.at, f"mes/{act.site}", name, what), subjects, told)
-    await decide(folding, act.site, [decision], act.at)
-    return _as_told(asked, granted, told)
-
-
-async def _answered_before(connection: AsyncConnection, unit: NamedUnit, asked: Message, gate: inbox.Ticket) -> Answer:
+async def _answered_before(connection: asyncpg.Connection, unit_id: str, asked: Message, gate: inbox.Ticket) -> Answer:
     """What was decided when the ask first came. Another ask under the same id is refused."""
-    named = {"unit": unit.id, "source": asked.source, "id": asked.id}
-    decided = (await connection.execute(_DECIDED, named)).scalar_one_or_none()
-    (before,) = await inbox.seen(connection, [gate])
-    if decided is None or before.content != gate.content:
+    before = await decided(connection, unit_id, asked.source, asked.id)
+    if before is None or before.content != gate.content:
         shown = f"Another message with the id {asked.id} came before; every message needs an id of its own."
         return _refused(asked, [reason("conflicting_report", shown, id=asked.id)])
-    return _as_told(asked, decided["fact"]["what"]["granted"], decided)
+    return _as_told(asked, before.data)
 
 
-def _as_told(asked: Message, granted: bool, told: dict[str, Any]) -> Answer:
+def _as_told(asked: Message, told: dict[str, Any]) -> Answer:
     """An answer from what the journal says of it."""
     reasons = tuple(Reason(**one) for one in told["reasons"])
-    return Answer(asked.station, asked.id, granted, told.get("grant"), told.get("valid_s"), reasons)
+    return Answer(asked.station, asked.id, "grant" in told, told.get("grant"), told.get("valid_s"), reasons)

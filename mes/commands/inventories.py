@@ -1,12 +1,11 @@
-"""What an inventory says against the record, when it comes and when a later step is asked for."""
+"""What an inventory says against the record, and against which steps."""
 
 from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mes.db.inventories import Inventory, built_in, newest_inventory
-from mes.db.units import LockedUnit
-from mes.domain.inventory import BLOCKING, Item, compare, reasons_of, wrong_firmware
+from mes.db.inventories import Inventory, built_in
+from mes.domain.inventory import Built, Item, compare, reasons_of, wrong_firmware
 from mes.domain.product import Definition
 from mes.domain.refusals import Reason
 from mes.domain.route import route_of
@@ -33,18 +32,17 @@ async def inventory_reasons(
     connection: AsyncConnection, inventory: Inventory, definition: Definition | None
 ) -> list[Reason]:
     """What is wrong by an inventory, compared with what was in the unit when it was read."""
-    built = await built_in(connection, inventory.unit_id, inventory.at)
-    slots = compare(built, inventory.items, definition)
-    return reasons_of(slots, wrong_firmware(inventory.items, definition))
+    return reasons_by(inventory.items, await built_in(connection, inventory.unit_id, inventory.at), definition)
 
 
-async def reasons_against_going_on(connection: AsyncConnection, unit: LockedUnit, step: str) -> Sequence[Reason]:
-    """What the unit's newest inventory says against a step that comes after the one in which it was read.
+def reasons_by(items: Sequence[Item], built: Sequence[Built], definition: Definition | None) -> list[Reason]:
+    """What is wrong by what was read, compared with what was built in."""
+    return reasons_of(compare(built, items, definition), wrong_firmware(items, definition))
+
+
+def holds_up(read_in: str | None, definition: Definition | None, step: str) -> bool:
+    """Whether an inventory that was read in one step matters to another: it does to those that come after.
 
     That step itself and those before it may be done again: there it is put right.
     """
-    newest = await newest_inventory(connection, unit.id)
-    if newest is None or newest.step not in route_of(unit.definition).before.get(step, ()):
-        return ()
-    found = await inventory_reasons(connection, newest.inventory, unit.definition)
-    return [one for one in found if one.code in BLOCKING]
+    return read_in in route_of(definition).before.get(step, ())

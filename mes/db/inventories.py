@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,13 +23,6 @@ class Inventory(NamedTuple):
     items: tuple[Item, ...]
 
 
-class NewestInventory(NamedTuple):
-    """The newest reading of a unit; `step` is the one in whose attempt it was made, None where it was in none."""
-
-    inventory: Inventory
-    step: str | None
-
-
 async def store_inventories(connection: AsyncConnection, inventories: Sequence[Inventory]) -> None:
     """Keep readings."""
     await (await driver(connection)).executemany(
@@ -37,42 +31,41 @@ async def store_inventories(connection: AsyncConnection, inventories: Sequence[I
     )
 
 
-async def newest_inventory(connection: AsyncConnection, unit_id: str) -> NewestInventory | None:
-    """The newest reading of a unit, if there is one."""
-    row = await (await driver(connection)).fetchrow(
-        """
-        SELECT i.unit_id::text, i.at, i.station, i.run, i.items, (
-            SELECT a.step FROM attempt a
-            WHERE a.unit_id = i.unit_id AND a.station = i.station
-              AND (a.run = i.run OR (i.run IS NULL AND i.at BETWEEN a.started_at AND coalesce(a.ended_at, 'infinity')))
-            ORDER BY a.started_at DESC LIMIT 1
-        ) AS step
-        FROM inventory i WHERE i.unit_id = $1 ORDER BY i.at DESC, i.id DESC LIMIT 1
-        """,
-        unit_id,
-    )
-    if row is None:
-        return None
-    items = tuple(Item(*one) for one in msgspec.json.decode(row["items"]))
-    return NewestInventory(Inventory(row["unit_id"], row["at"], row["station"], row["run"], items), row["step"])
+def _tree(unit: str, at: str) -> str:
+    """SQL: `tree`, everything that the record says was in a unit at a moment, however deep."""
+    return f"""
+        tree AS (
+            SELECT i.child_id, i.part, i.position AS path FROM installation i
+            WHERE i.parent_id = {unit} AND i.superseded_at IS NULL AND i.during @> {at}
+            UNION ALL
+            SELECT i.child_id, i.part, tree.path || '/' || i.position
+            FROM tree JOIN installation i ON i.parent_id = tree.child_id
+            WHERE i.superseded_at IS NULL AND i.during @> {at}
+        ) CYCLE child_id SET is_cycle USING way"""
+
+
+_BUILT: Final = f"""
+    WITH RECURSIVE {_tree("$1", "$2::timestamptz")}
+    SELECT tree.path, tree.part, u.serial FROM tree LEFT JOIN unit u ON u.id = tree.child_id
+    WHERE NOT tree.is_cycle ORDER BY tree.path
+    """
+_READ_AND_BUILT: Final = f"""
+    WITH RECURSIVE reading AS MATERIALIZED (SELECT unit_id, at, items FROM inventory WHERE id = $1),
+    {_tree("(SELECT unit_id FROM reading)", "(SELECT at FROM reading)")}
+    SELECT (SELECT items FROM reading) AS items, (
+        SELECT coalesce(json_agg(json_build_array(tree.path, tree.part, u.serial) ORDER BY tree.path), '[]')
+        FROM tree LEFT JOIN unit u ON u.id = tree.child_id WHERE NOT tree.is_cycle) AS built
+    """
 
 
 async def built_in(connection: AsyncConnection, unit_id: str, at: datetime) -> list[Built]:
     """Everything that the record says was in a unit at a moment, however deep."""
-    rows = await (await driver(connection)).fetch(
-        """
-        WITH RECURSIVE tree AS (
-            SELECT i.child_id, i.part, i.position AS path FROM installation i
-            WHERE i.parent_id = $1 AND i.superseded_at IS NULL AND i.during @> $2::timestamptz
-            UNION ALL
-            SELECT i.child_id, i.part, tree.path || '/' || i.position
-            FROM tree JOIN installation i ON i.parent_id = tree.child_id
-            WHERE i.superseded_at IS NULL AND i.during @> $2::timestamptz
-        ) CYCLE child_id SET is_cycle USING way
-        SELECT tree.path, tree.part, u.serial FROM tree LEFT JOIN unit u ON u.id = tree.child_id
-        WHERE NOT tree.is_cycle ORDER BY tree.path
-        """,
-        unit_id,
-        at,
-    )
+    rows = await (await driver(connection)).fetch(_BUILT, unit_id, at)
     return [Built(*row.values()) for row in rows]
+
+
+async def read_and_built(connection: asyncpg.Connection, inventory_id: str) -> tuple[list[Item], list[Built]]:
+    """What an inventory read, and what the record says was in its unit then."""
+    row = await connection.fetchrow(_READ_AND_BUILT, inventory_id)
+    items = [Item(*one) for one in msgspec.json.decode(row["items"])]
+    return items, [Built(*one) for one in msgspec.json.decode(row["built"])]

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -11,6 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 IDLE_IN_TRANSACTION_MS = 30_000
 """A writer that sits in an open transaction holds up the numbering of the journal; longer than this it is ended."""
 LOCK_TIMEOUT_MS = 10_000
+DIRECT_MAX = 8
+"""Most direct connections of a process: few, for what they are for takes milliseconds and waits its turn."""
+DIRECT_TIMEOUT_S = 15.0
+"""How long a statement on a direct connection may take, longer than it may wait for a lock: else the line is cut."""
 
 
 class Database:
@@ -19,22 +24,22 @@ class Database:
     def __init__(self, url: str, *, site: str = "main", pool_size: int = 5) -> None:
         self.url = url
         self.site = site
+        self._server_settings = {
+            "application_name": "mes",
+            "mes.site": site,
+            "timezone": "UTC",
+            "jit": "off",
+            "lock_timeout": str(LOCK_TIMEOUT_MS),
+            "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
+        }
         self.engine: AsyncEngine = create_async_engine(
             make_url(url).set(drivername="postgresql+asyncpg"),
             pool_size=pool_size,
             max_overflow=2 * pool_size,
             pool_pre_ping=True,
-            connect_args={
-                "server_settings": {
-                    "application_name": "mes",
-                    "mes.site": site,
-                    "timezone": "UTC",
-                    "jit": "off",
-                    "lock_timeout": str(LOCK_TIMEOUT_MS),
-                    "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
-                }
-            },
+            connect_args={"server_settings": self._server_settings},
         )
+        self._direct: asyncpg.Pool | None = None
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -49,9 +54,43 @@ class Database:
             await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
             yield connection
 
+    @asynccontextmanager
+    async def direct(self) -> AsyncIterator[asyncpg.Connection]:
+        """The driver's own connection, where each statement is a transaction by itself: one round trip, all told.
+
+        For the few statements that somebody waits for in milliseconds. What was prepared on it stays prepared, with
+        the plan that was made first, and it is not tried before it is given: a statement that fails because the
+        connection went away is the caller's to say again.
+        """
+        if self._direct is None:
+            self._direct = self._make_direct()
+        await self._direct  # makes nothing yet, and so never waits
+        async with self._direct.acquire() as connection:
+            yield connection
+
+    def _make_direct(self) -> asyncpg.Pool:
+        """Connections are made when they are first needed, and kept."""
+        _, to_database = self.engine.dialect.create_connect_args(self.engine.url)
+        return asyncpg.create_pool(
+            **to_database,
+            server_settings={**self._server_settings, "plan_cache_mode": "force_generic_plan"},
+            min_size=0,
+            max_size=DIRECT_MAX,
+            max_inactive_connection_lifetime=0,
+            max_cached_statement_lifetime=0,
+            command_timeout=DIRECT_TIMEOUT_S,
+            reset=_as_it_is,
+        )
+
     async def close(self) -> None:
         """Give every connection back to the server."""
+        if self._direct is not None:
+            await self._direct.close()
         await self.engine.dispose()
+
+
+async def _as_it_is(_connection: asyncpg.Connection) -> None:
+    """Nothing is set on a direct connection, so nothing has to be set back, which would be a round trip."""
 
 
 async def driver(connection: AsyncConnection) -> Any:

@@ -146,6 +146,11 @@ class Progress:
     def is_closed(self) -> bool:
         return self.state in CLOSED
 
+    @property
+    def contents(self) -> list[str]:
+        """Ids of all that is in its positions: units, and lots of which a position may hold several."""
+        return [one for content in self.positions.values() for one in content.split("+")]
+
     def step(self, name: str) -> StepProgress:
         """A step's own progress, begun if there is none."""
         found = self.steps.get(name)

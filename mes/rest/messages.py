@@ -6,6 +6,7 @@ from fastapi import Query, Request
 
 from mes.commands import messages as commands
 from mes.commands.asking import answer, not_settled
+from mes.commands.awaiting import Arrivals
 from mes.commands.ingest import check, settle, settle_pending
 from mes.db.session import Database
 from mes.formats.messages import Message, StepAsked, decode
@@ -73,7 +74,7 @@ async def post(
 
 
 async def _answered(database: Database, ask: Message) -> AskAnswer:
-    return ask_answer(await answer(database, ask, await not_settled(database, ask), now()))
+    return ask_answer(await answer(database, ask, await not_settled(Arrivals(database), ask), now()))
 
 
 @messages.get("")

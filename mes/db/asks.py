@@ -1,0 +1,302 @@
+"""What the answer to an ask depends on, read in one statement; and a decided ask, recorded in another.
+
+A station waits for both, so neither takes a second round trip. Nothing is locked in between: the second statement
+records the answer only if the unit is as the first one saw it, and else says so.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+import asyncpg
+import msgspec
+
+from mes.db.inbox import Ticket
+from mes.db.journal import CHANNEL, Head, Written
+from mes.db.lots import LotKey
+from mes.db.products import PartNumber, Product, products_seen
+from mes.db.units import NamedUnit, progress_text
+from mes.domain.facts import Station
+from mes.domain.hold import Hold
+from mes.domain.product import Definition
+from mes.domain.progress import Progress
+
+
+class SeenStation(NamedTuple):
+    """A registered station; `calibrated_until` is None where it needs no calibration."""
+
+    name: str
+    kind: str
+    calibrated_until: datetime | None
+
+    @property
+    def station(self) -> Station:
+        return Station(self.name, self.kind)
+
+
+class Reading(NamedTuple):
+    """A unit's newest inventory; `step` is the one in whose attempt it was read, None where it was in none."""
+
+    inventory_id: str
+    step: str | None
+
+
+class Whereabouts(NamedTuple):
+    """Where a unit is built in."""
+
+    parent: str
+    position: str
+
+
+@dataclass(slots=True)
+class SeenUnit:
+    """A unit as it was at one moment. `version` is another one as soon as anything about it is stored."""
+
+    id: str
+    part: str
+    version: str
+    product: Product | None
+    progress: Progress
+    head: Head
+    order_number: str | None
+    order_ended_at: datetime | None
+    reading: Reading | None
+    built_in: Whereabouts | None
+
+    @property
+    def definition(self) -> Definition | None:
+        return self.product.definition if self.product else None
+
+
+class Sight(NamedTuple):
+    """All that was seen, at one moment. `named` are the carriers of each serial, current ones first."""
+
+    station: SeenStation | None
+    named: dict[str, list[NamedUnit]]
+    units: dict[str, SeenUnit]
+    products: dict[str, Product]
+    parts: dict[str, PartNumber]
+    lots: dict[LotKey, str]
+    holds: Sequence[Hold]
+
+
+class Decided(NamedTuple):
+    """An answer that was decided before: the data of its entry, and the digest of what was asked."""
+
+    data: dict[str, Any]
+    content: bytes
+
+
+class _Unit(NamedTuple):
+    """A unit as the statement tells it."""
+
+    id: str
+    part: str
+    version: str
+    product_id: str | None
+    progress: dict[str, Any]
+    number: int
+    hash: str | None
+    order_number: str | None
+    order_ended_at: datetime | None
+    reading: Reading | None
+    built_in: Whereabouts | None
+
+
+class _Told(msgspec.Struct):
+    """What the statement tells."""
+
+    station: SeenStation | None
+    named: list[NamedUnit]
+    units: list[_Unit]
+    parts: list[PartNumber]
+    lots: list[tuple[str, str, str, str]]
+    holds: list[Hold]
+
+
+_LOOK: Final = """
+    WITH named AS (
+        SELECT i.unit_id, i.part, i.maker, i.value, u.product_id, upper_inf(i.during) AS is_current
+        FROM identifier i JOIN unit u ON u.id = i.unit_id
+        WHERE i.kind = 'serial' AND i.value = ANY($2::text[])
+    ), seen AS (
+        SELECT u.id, u.part, u.xmin::text AS version, u.product_id, u.progress::json AS progress,
+               u.journal_number, u.journal_hash, w.number AS order_number, w.ended_at
+        FROM unit u LEFT JOIN work_order w ON w.id = u.work_order_id
+        WHERE u.id IN (SELECT unit_id FROM named)
+    ), known_lot AS (
+        SELECT l.part, l.maker, l.lot, l.id FROM lot l
+        JOIN unnest($4::text[], $5::text[], $6::text[]) AS k (part, maker, lot)
+          ON k.part = l.part AND k.maker = l.maker AND k.lot = l.lot
+    ), concerned AS (
+        SELECT $1::text UNION ALL SELECT unnest($3::text[]) UNION ALL SELECT id::text FROM known_lot
+        UNION ALL SELECT unnest(ARRAY[id::text, part, order_number]) FROM seen
+        UNION ALL SELECT unnest(string_to_array(position.value, '+'))
+                  FROM seen, json_each_text(seen.progress -> 'positions') AS position
+    )
+    SELECT json_build_object(
+        'station', (SELECT json_build_array(name, kind, calibrated_until) FROM station WHERE name = $1),
+        'named', (
+            SELECT coalesce(json_agg(json_build_array(unit_id, part, maker, value, product_id, is_current)
+                                     ORDER BY is_current DESC, unit_id), '[]') FROM named),
+        'units', (
+            SELECT coalesce(json_agg(json_build_array(
+                u.id, u.part, u.version, u.product_id, u.progress, u.journal_number, encode(u.journal_hash, 'hex'),
+                u.order_number, u.ended_at,
+                (SELECT json_build_array(r.id, (
+                    SELECT a.step FROM attempt a
+                    WHERE a.unit_id = r.unit_id AND a.station = r.station
+                      AND (a.run = r.run OR (r.run IS NULL
+                           AND r.at BETWEEN a.started_at AND coalesce(a.ended_at, 'infinity')))
+                    ORDER BY a.started_at DESC LIMIT 1))
+                 FROM inventory r WHERE r.unit_id = u.id ORDER BY r.at DESC, r.id DESC LIMIT 1),
+                (SELECT json_build_array(i.parent_id, i.position) FROM installation i
+                 WHERE i.child_id = u.id AND i.superseded_at IS NULL
+                   AND (upper_inf(i.during) OR upper(i.during) > $7)
+                 ORDER BY lower(i.during) LIMIT 1))), '[]') FROM seen u),
+        'parts', (
+            SELECT coalesce(json_agg(json_build_array(p.part, p.source, p.receipt_required, (
+                SELECT d.id FROM product d WHERE d.part = p.part ORDER BY d.released_at DESC, d.id DESC LIMIT 1))),
+                '[]') FROM part p WHERE p.part = ANY($3::text[])),
+        'lots', (SELECT coalesce(json_agg(json_build_array(part, maker, lot, id)), '[]') FROM known_lot),
+        'holds', (
+            SELECT coalesce(json_agg(json_build_array(id, scope, key, reason, lower(during), upper(during))
+                                     ORDER BY id), '[]')
+            FROM hold WHERE key = ANY(ARRAY(SELECT * FROM concerned)) AND during @> $7))
+    """
+
+_RECORD: Final = f"""
+    WITH as_seen AS (
+        SELECT id FROM unit WHERE id = $1 AND xmin = $2::text::xid FOR NO KEY UPDATE
+    ), admitted AS (
+        INSERT INTO inbox (source, id, received_at, fate, digest) SELECT $3, $4, $5, 'applied', $6 FROM as_seen
+        ON CONFLICT DO NOTHING RETURNING id
+    ), moved AS (
+        UPDATE unit SET progress = $7, journal_number = $8, journal_hash = $9
+        WHERE id = $1 AND EXISTS (SELECT FROM admitted)
+    ), written AS (
+        INSERT INTO journal (id, recorded_at, type, body) SELECT $10, $5, $11, $12 FROM admitted
+    ), chained AS (
+        INSERT INTO journal_subject (subject_id, number, entry_id, effective_at)
+        SELECT $1, $8, $10, $13 FROM admitted
+    )
+    SELECT EXISTS (SELECT FROM as_seen) AS as_seen,
+           (SELECT count(pg_notify('{CHANNEL}', '')::text) = 1 FROM admitted) AS admitted
+    """
+
+_DECIDED: Final = """
+    SELECT j.body::json ->> 'data', i.digest
+    FROM journal_subject s JOIN journal j ON j.id = s.entry_id JOIN inbox i ON i.source = $2 AND i.id = $3
+    WHERE s.subject_id = $1 AND j.type = 'mes.step.answered'
+      AND j.body::json #>> '{data,asked,source}' = $2 AND j.body::json #>> '{data,asked,id}' = $3
+    """
+
+_UNSETTLED: Final = """
+    SELECT t.source, t.id FROM unnest($1::text[], $2::text[]) AS t (source, id)
+    WHERE NOT EXISTS (SELECT FROM inbox i WHERE i.source = t.source AND i.id = t.id)
+    """
+
+
+class Recorded(StrEnum):
+    """What became of a decided ask."""
+
+    NOW = "now"
+    BEFORE = "before"
+    NOT = "not"
+
+
+async def look(
+    connection: asyncpg.Connection,
+    station: str,
+    serials: Collection[str],
+    parts: Collection[str],
+    lots: Collection[LotKey],
+    at: datetime,
+) -> Sight:
+    """See all that an ask names: its station, the carriers of its serials, the parts and lots that are proposed; and
+    the holds in force `at` that moment on any of these, on what the units contain, and on the station."""
+    some = list(lots)
+    text = await connection.fetchval(
+        _LOOK,
+        station,
+        list(serials),
+        list(parts),
+        [one.part for one in some],
+        [one.maker for one in some],
+        [one.lot for one in some],
+        at,
+    )
+    told = msgspec.json.decode(text, type=_Told)
+    known = await products_seen(connection, {one.product_id for one in told.units if one.product_id})
+    named: dict[str, list[NamedUnit]] = {}
+    for one in told.named:
+        named.setdefault(one.serial, []).append(one)
+    return Sight(
+        told.station,
+        named,
+        {one.id: _seen(one, known) for one in told.units},
+        known,
+        {one.part: one for one in told.parts},
+        {LotKey(part, maker, lot): lot_id for part, maker, lot, lot_id in told.lots},
+        told.holds,
+    )
+
+
+def _seen(told: _Unit, known: dict[str, Product]) -> SeenUnit:
+    return SeenUnit(
+        told.id,
+        told.part,
+        told.version,
+        known[told.product_id] if told.product_id else None,
+        Progress.from_plain(told.progress),
+        Head(told.number, told.hash),
+        told.order_number,
+        told.order_ended_at,
+        told.reading,
+        told.built_in,
+    )
+
+
+async def record(
+    connection: asyncpg.Connection, gate: Ticket, unit: SeenUnit, entry: Written, at: datetime
+) -> Recorded:
+    """Record the decision on an ask, with its unit's progress and head, which it moved, in a transaction by itself.
+
+    NOT: something about the unit was stored since it was seen, and nothing is recorded now. BEFORE: a message with
+    this source and id came through the gate before.
+    """
+    ((subject, number),) = entry.subjects
+    row = await connection.fetchrow(
+        _RECORD,
+        subject,
+        unit.version,
+        gate.source,
+        gate.id,
+        at,
+        gate.content,
+        progress_text(unit.progress),
+        number,
+        bytes.fromhex(unit.head.hash or ""),
+        entry.id,
+        entry.type,
+        entry.body.decode(),
+        entry.effective_at,
+    )
+    if row["admitted"]:
+        return Recorded.NOW
+    return Recorded.BEFORE if row["as_seen"] else Recorded.NOT
+
+
+async def decided(connection: asyncpg.Connection, unit_id: str, source: str, id: str) -> Decided | None:
+    """What was decided about a unit when it was asked for under this source and id; None if nothing was."""
+    row = await connection.fetchrow(_DECIDED, unit_id, source, id)
+    return Decided(msgspec.json.decode(row[0]), row[1]) if row else None
+
+
+async def unsettled(connection: asyncpg.Connection, messages: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Of messages, given as (source, id), those that have no fate yet."""
+    some = list(messages)
+    rows = await connection.fetch(_UNSETTLED, [source for source, _ in some], [id for _, id in some])
+    return {(row["source"], row["id"]) for row in rows}
