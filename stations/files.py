@@ -99,7 +99,7 @@ def _lines(text: str, about: dict[str, str]) -> list[dict[str, Any]]:
     lines = Lines(collected, About(**{"unit": "", "step": ""} | about), every_s=float("inf"))
     for line in text.splitlines():
         lines.add(line)
-    lines.send()
+    lines.end("The file ends, and its run has no end in it.")
     return collected.told
 
 

@@ -8,10 +8,12 @@ of this agent or its machine loses what was forwarded. When the spool is full th
 import json
 import logging
 import queue
+import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import IO, Any, Final, NamedTuple, Protocol
 
 from stations.spool import SpoolFullError
@@ -29,6 +31,7 @@ QUIET_S: Final = 5.0
 """A program that ended and left its output open to another is not listened to longer than this."""
 KILL_AFTER_S: Final = 30.0
 """How long a program that the MES wants to end may take to clean up."""
+HOW_MAX: Final = 255
 
 
 class About(NamedTuple):
@@ -41,10 +44,10 @@ class About(NamedTuple):
     operator: str | None = None
     fixture: str | None = None
 
-    def told(self, lines: Sequence[str]) -> dict[str, Any]:
+    def told(self, lines: Sequence[str], broken_off: str | None = None) -> dict[str, Any]:
         """A message's data."""
-        said = {name: value for name, value in self._asdict().items() if value is not None}
-        return said | {"lines": list(lines)}
+        said = {**self._asdict(), "broken_off": broken_off, "lines": list(lines)}
+        return {name: value for name, value in said.items() if value is not None}
 
 
 class Forwarder(Protocol):
@@ -69,6 +72,7 @@ class Lines:
         self._since = 0.0
         self._last_placed: str | None = None
         self._has_placed = False
+        self._has_end = False
 
     def add(self, line: str) -> None:
         """Take one line of output; sends when there are many."""
@@ -85,6 +89,7 @@ class Lines:
         if placed is not None:
             self._has_placed = True
             self._last_placed = line
+            self._has_end = self._has_end or _is_end(placed)
         if len(self._lines) >= AT_ONCE or self._bytes >= AT_ONCE_BYTES:
             self.send()
 
@@ -92,6 +97,14 @@ class Lines:
     def wait_s(self) -> float:
         """How long the lines at hand may wait."""
         return max(0.0, self._since + self._every_s - time.monotonic()) if self._lines else self._every_s
+
+    def end(self, how: str) -> None:
+        """Send what is left; where the run has not ended by then, tell `how` its program did: no end will come."""
+        if self._last_placed is None or self._has_end:
+            self.send()
+            return
+        lines, self._lines = self._lines, []
+        self._forward(lines if self._has_placed else [self._last_placed, *lines], how[:HOW_MAX])
 
     def send(self) -> None:
         """Send what is at hand. Waits while the spool is full: what was printed must not be lost."""
@@ -111,12 +124,13 @@ class Lines:
         self.send()
         self._runs += 1
         self._last_placed = None
+        self._has_end = False
         self.about = self.about._replace(run=f"{self._named}.{self._runs}")
 
-    def _forward(self, lines: Sequence[str]) -> None:
+    def _forward(self, lines: Sequence[str], broken_off: str | None = None) -> None:
         while True:
             try:
-                self.sent.append(self._station.forward("org.opencompute.ocptv", self.about.told(lines)))
+                self.sent.append(self._station.forward("org.opencompute.ocptv", self.about.told(lines, broken_off)))
                 self.forwarded += len(lines)
                 return
             except SpoolFullError as error:
@@ -138,6 +152,11 @@ def read_placed(line: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) and type(value.get("sequenceNumber")) is int else None
+
+
+def _is_end(placed: dict[str, Any]) -> bool:
+    artifact = placed.get("testRunArtifact")
+    return isinstance(artifact, dict) and isinstance(artifact.get("testRunEnd"), dict)
 
 
 class Program:
@@ -163,6 +182,15 @@ class Program:
         status = self._process.wait()
         return 128 - status if status < 0 else status
 
+    def how_it_ended(self) -> str:
+        """Its end in words, for a run that it left without one."""
+        status = self._process.wait()
+        if status >= 0:
+            return f"The program ended with exit status {status}, and its run had no end."
+        with suppress(ValueError):
+            return f"The program was ended by {signal.Signals(-status).name}, and its run had no end."
+        return f"The program was ended by signal {-status}, and its run had no end."
+
     def _kill_late(self) -> None:
         try:
             self._process.wait(KILL_AFTER_S)
@@ -171,7 +199,7 @@ class Program:
 
 
 def follow(lines: Lines, output: IO[str], has_ended: Callable[[], bool], show: IO[str] | None = None) -> None:
-    """Read output to its end and send its lines; `show` gets all of it as it came."""
+    """Read output to its end and send its lines, but for the last ones; `show` gets all of it as it came."""
     read: queue.Queue[str | None] = queue.Queue(QUEUE_MAX_LINES)
     threading.Thread(target=_read, args=(output, read, show), name="ocptv-read", daemon=True).start()
     quiet_since = time.monotonic()
@@ -190,7 +218,6 @@ def follow(lines: Lines, output: IO[str], has_ended: Callable[[], bool], show: I
         lines.add(line)
         if lines.wait_s == 0.0:  # a steady trickle never leaves the queue empty
             lines.send()
-    lines.send()
 
 
 def _read(output: IO[str], read: "queue.Queue[str | None]", show: IO[str] | None) -> None:

@@ -53,6 +53,8 @@ async def _interrupt(connection: AsyncConnection, site: str, overdue: Silent, at
     station = known.get(row.name.station, Station(row.name.station, ""))
     what = RunInterrupted(row.name.unit_id, row.name.step, station, row.name.run, row.id, row.lines)
     told = {"because": overdue.because, "lines": row.lines, **told_of(record, run)}
+    if overdue.broken_off:
+        told["broken_off"] = overdue.broken_off
     decision = entry(at, f"mes/{site}", new_id(), what)
     deviations = tuple(await gap_reasons(connection, row.id))
     await decide(folding, site, [Decision(decision, (unit.subject,), told, deviations)])

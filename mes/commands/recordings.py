@@ -62,7 +62,8 @@ class Recordings:
         """Add the lines of one message; whether any was new."""
         lines, skipped = _placed(stream.data.lines)
         new = await store.add_lines(self.connection, row.id, list(lines.values()), stream.received_at)
-        if not new:
+        is_over = _note_broken_off(row, stream.data.broken_off, max(number for number, _ in lines))
+        if not new and not is_over:
             return False
         if any(one.artifact in store.ENDS for one in lines.values() if one.number in new):
             self._new_end.add(row.name)
@@ -72,6 +73,8 @@ class Recordings:
             made.deviations.append(reason("conflicting_report", text, lines=contested[:GAPS_MAX]))
         _note(row, stream, [one for one in lines.values() if one.number in new])
         made.data |= _told_of_lines(stream, new, skipped)
+        if is_over:
+            made.data["broken_off"] = row.broken_off
         made.entry, made.events = _entry(row, made, stream), ()
         return True
 
@@ -171,9 +174,20 @@ def _note(row: Recording, stream: Stream, new: Sequence[Line]) -> None:
     row.operator = min((one for one in operators if one is not None), default=None)
 
 
+def _note_broken_off(row: Recording, broken_off: str | None, last: int) -> bool:
+    """Whether a message newly says that the program ended after its line `last`. Of two the later line counts."""
+    is_known = row.broken_off_after is not None and row.broken_off_after >= last
+    if broken_off is None or is_known or row.ended_at:
+        return False
+    row.broken_off, row.broken_off_after = broken_off, last
+    return True
+
+
 def _told_of_lines(stream: Stream, new: set[int], skipped: Sequence[str]) -> dict[str, Any]:
     """What the journal says of a message's lines: they are bound by their digest."""
-    told: dict[str, Any] = {"lines": {"new": len(new), "first": min(new), "last": max(new)}}
+    told: dict[str, Any] = {"lines": {"new": len(new)}}
+    if new:
+        told["lines"] |= {"first": min(new), "last": max(new)}
     told["lines"]["digest"] = hashlib.sha256(encode(stream.data.lines)).hexdigest()
     if skipped:
         told["lines"]["skipped"] = list(skipped[:GAPS_MAX])

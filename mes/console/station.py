@@ -165,6 +165,7 @@ def _follow(speaker: Station, about: About, argv: Sequence[str] | None, running:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: program.end())
     follow(lines, program.output, lambda: program.has_ended, sys.stdout)
+    lines.end(program.how_it_ended())
     return program.status()
 
 
@@ -173,8 +174,9 @@ def _follow_stdin(lines: Lines) -> int:
     try:
         follow(lines, sys.stdin, lambda: False, sys.stdout)
     except KeyboardInterrupt:
-        lines.send()
+        lines.end("Who followed the program was stopped before the run ended.")
         return 128 + signal.SIGINT
+    lines.end("The program's output ended, and its run had no end.")
     return 0
 
 

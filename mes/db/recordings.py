@@ -45,6 +45,8 @@ class Recording:
     verdict: str | None
     interrupted_at: datetime | None
     heard_at: datetime
+    broken_off: str | None
+    broken_off_after: int | None
 
 
 class Line(NamedTuple):
@@ -65,15 +67,17 @@ class End(NamedTuple):
 
 
 class Silent(NamedTuple):
-    """A recording whose end is overdue, why, and when lines of it last came."""
+    """A recording whose end is overdue, why, when lines of it last came, and what its station said of its end."""
 
     id: str
     because: str
     heard_at: datetime
+    broken_off: str | None
 
 
 _COLUMNS = """r.id::text, r.station, r.run, r.unit_id::text, r.step, r.purpose, r.operator, r.fixture, r.lines,
-              r.began_at, r.last_at, r.started_at, r.ended_at, r.claim, r.verdict, r.interrupted_at, r.heard_at"""
+              r.began_at, r.last_at, r.started_at, r.ended_at, r.claim, r.verdict, r.interrupted_at, r.heard_at,
+              r.broken_off, r.broken_off_after"""
 
 
 def _recording(row: Any) -> Recording:
@@ -193,7 +197,8 @@ async def save_recording(connection: AsyncConnection, one: Recording) -> None:
     await (await driver(connection)).execute(
         """
         UPDATE recording SET purpose = $2, operator = $3, fixture = $4, lines = $5, began_at = $6, last_at = $7,
-               started_at = $8, ended_at = $9, claim = $10, verdict = $11, interrupted_at = $12, heard_at = $13
+               started_at = $8, ended_at = $9, claim = $10, verdict = $11, interrupted_at = $12, heard_at = $13,
+               broken_off = $14, broken_off_after = $15
         WHERE id = $1
         """,
         one.id,
@@ -209,6 +214,8 @@ async def save_recording(connection: AsyncConnection, one: Recording) -> None:
         one.verdict,
         one.interrupted_at,
         one.heard_at,
+        one.broken_off,
+        one.broken_off_after,
     )
 
 
@@ -220,21 +227,27 @@ async def drop_run(connection: AsyncConnection, recording_id: str) -> None:
 async def silent(connection: AsyncConnection, offline_before: datetime, silent_before: datetime) -> list[Silent]:
     """Open recordings whose end is overdue.
 
-    Nothing came since `silent_before`; or nothing came since `offline_before` and the station went offline before
-    then; or the station began another attempt of the same step of the unit.
+    Its program ended, as the station said after its last line; or nothing came since `silent_before`; or nothing came
+    since `offline_before` and the station went offline before then; or the station began another attempt of the same
+    step of the unit.
     """
     rows = await (await driver(connection)).fetch(
         """
-        SELECT r.id::text, CASE WHEN later.run IS NOT NULL THEN 'next_run'
-                                WHEN r.heard_at < $2 THEN 'silent' ELSE 'station_offline' END, r.heard_at
+        SELECT r.id::text, CASE WHEN over.is_so THEN 'program_ended' WHEN later.run IS NOT NULL THEN 'next_run'
+                                WHEN r.heard_at < $2 THEN 'silent' ELSE 'station_offline' END, r.heard_at,
+               CASE WHEN over.is_so THEN r.broken_off END
         FROM recording r LEFT JOIN station s ON s.name = r.station
+        CROSS JOIN LATERAL (
+            SELECT r.broken_off_after IS NOT NULL AND NOT EXISTS (
+                SELECT FROM recording_line l WHERE l.recording_id = r.id AND l.number > r.broken_off_after) AS is_so
+        ) AS over
         LEFT JOIN LATERAL (
             SELECT coalesce(a.run, '') AS run FROM attempt a
             WHERE a.unit_id = r.unit_id AND a.step = r.step AND a.station = r.station AND a.started_at > r.started_at
               AND a.run IS DISTINCT FROM r.run LIMIT 1
         ) AS later ON true
         WHERE r.ended_at IS NULL AND r.interrupted_at IS NULL
-          AND (later.run IS NOT NULL OR r.heard_at < $2
+          AND (over.is_so OR later.run IS NOT NULL OR r.heard_at < $2
                OR (s.state = 'offline' AND s.state_at < $1 AND r.heard_at < $1))
         ORDER BY r.id LIMIT 100
         """,

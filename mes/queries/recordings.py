@@ -23,13 +23,17 @@ OPEN, ENDED, INTERRUPTED = "open", "ended", "interrupted"
 
 @dataclass(frozen=True, slots=True)
 class RecordingView:
-    """How far a run was told (open, ended or interrupted). `gaps` are missing sequence numbers, first and last."""
+    """How far a run was told (open, ended or interrupted). `gaps` are missing sequence numbers, first and last.
+
+    `broken_off` says in words how its program ended without the run's end.
+    """
 
     state: str
     lines: int
     last_at: datetime | None
     heard_at: datetime
     gaps: list[tuple[int, int]]
+    broken_off: str | None = None
 
 
 class Recorded(NamedTuple):
@@ -63,7 +67,8 @@ _RECORDED = """
     SELECT r.id::text, r.unit_id::text, u.serial, u.part, p.revision, u.product_id::text, r.step, r.station, r.run,
            r.purpose, r.operator, r.fixture, coalesce(r.started_at, r.began_at),
            CASE WHEN r.ended_at IS NOT NULL THEN 'ended' WHEN r.interrupted_at IS NOT NULL THEN 'interrupted'
-                ELSE 'open' END AS state, r.lines, r.last_at, r.heard_at
+                ELSE 'open' END AS state, r.lines, r.last_at, r.heard_at,
+           CASE WHEN r.interrupted_at IS NOT NULL THEN r.broken_off END AS broken_off
     FROM recording r JOIN unit u ON u.id = r.unit_id LEFT JOIN product p ON p.id = u.product_id
 """
 _ONE = text(_RECORDED + "WHERE r.id = :id AND r.lines > 0")
@@ -87,7 +92,7 @@ async def runs_in_progress(connection: AsyncConnection, unit_id: str, limit: int
 
 async def _recorded(connection: AsyncConnection, row: Any) -> Recorded:
     gaps = await gaps_of(connection, row[0], GAPS_MAX)
-    view = RecordingView(row.state, row.lines, row.last_at, row.heard_at, gaps)
+    view = RecordingView(row.state, row.lines, row.last_at, row.heard_at, gaps, row.broken_off)
     return Recorded._make([*row[:13], view])
 
 

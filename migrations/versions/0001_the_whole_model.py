@@ -749,6 +749,18 @@ def upgrade() -> None:
             comment="Since when its end is not waited for; null: it is, or it came.",
         ),
         sa.Column("heard_at", sa.DateTime(timezone=True), nullable=False, comment="When lines of it last came."),
+        sa.Column(
+            "broken_off",
+            sa.Text(),
+            nullable=True,
+            comment="How its program ended without the run's end, as the station said.",
+        ),
+        sa.Column(
+            "broken_off_after",
+            sa.Integer(),
+            nullable=True,
+            comment="Number of the last line before that; a later line refutes it.",
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recording")),
         sa.UniqueConstraint(
             "site", "station", "run", "unit_id", "step", name=op.f("uq_recording_site_station_run_unit_id_step")

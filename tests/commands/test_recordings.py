@@ -9,6 +9,7 @@ from mes.commands.ingest import Settled
 from mes.commands.interruptions import Patience, interrupt_overdue
 from mes.db.session import driver
 from mes.formats.messages import Message
+from mes.queries.runs import run_view
 from tests.commands.test_ingest_foreign import foreign, journalled
 from tests.formats.test_ocptv import SCHEMA, named_step, sample, start, step, value
 from tests.formats.test_ocptv import end as ended
@@ -197,6 +198,44 @@ async def test_a_station_that_stays_offline_interrupts_its_runs(stage: Stage) ->
     assert await interrupt_overdue(stage.database, PATIENCE, stage.now + timedelta(minutes=10)) == 0
     assert await interrupt_overdue(stage.database, PATIENCE, stage.now + timedelta(minutes=20)) == 1
     assert (await journalled(stage, "mes.run.interrupted"))[0]["because"] == "station_offline"
+
+
+HOW = "The program was ended by SIGKILL, and its run had no end."
+
+
+async def test_a_program_that_died_ends_its_run_at_once(stage: Stage) -> None:
+    await built(stage)
+    run = soak()
+    await stage.send([told("a", run[:6])])
+    (applied,) = await stage.send([told("b", run[5:6], broken_off=HOW)])  # it tells of the end, and of no new line
+    assert applied.fate == "applied"
+    assert [one.fate for one in await stage.send([told("c", run[5:6], broken_off=HOW)])] == ["duplicate"]
+    assert await interrupt_overdue(stage.database, PATIENCE, stage.now) == 1
+    assert await attempts(stage) == [(1, "interrupted", False)]
+    (decided,) = await journalled(stage, "mes.run.interrupted")
+    assert (decided["because"], decided["broken_off"]) == ("program_ended", HOW)
+    ((id,),) = await rows(stage, "SELECT id::text FROM run")
+    async with stage.database.reading() as connection:
+        recording = (await run_view(connection, id)).recording
+    assert recording
+    assert (recording.state, recording.broken_off) == ("interrupted", HOW)
+    await assert_folded_from_journal(stage.database)
+
+
+async def test_lines_that_were_delayed_change_nothing_of_a_programs_end_and_later_ones_refute_it(stage: Stage) -> None:
+    await built(stage)
+    run = soak()
+    await stage.send([told("b", run[5:6], broken_off=HOW)])
+    await stage.send([told("a", run[:5])])  # they were said before, and came after it
+    assert await interrupt_overdue(stage.database, PATIENCE, stage.now) == 1
+    await stage.send([told("c", run[6:8])])
+    assert await interrupt_overdue(stage.database, PATIENCE, stage.now) == 0
+    assert await attempts(stage) == [(1, None, False)]
+    await stage.send([told("d", run[8:]), told("e", run[9:], broken_off=HOW)])
+    assert await interrupt_overdue(stage.database, PATIENCE, stage.now) == 0
+    assert await attempts(stage) == [(1, "pass", True)]
+    assert "corrects" not in (await journalled(stage, "mes.run.judged"))[-1]
+    await assert_folded_from_journal(stage.database)
 
 
 async def test_the_next_run_of_the_step_interrupts_the_one_before(stage: Stage) -> None:

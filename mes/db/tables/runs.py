@@ -98,6 +98,8 @@ recording = Table(
     Column("verdict", KEY, comment="Our own judgement; null: no end yet."),
     Column("interrupted_at", MOMENT, comment="Since when its end is not waited for; null: it is, or it came."),
     Column("heard_at", MOMENT, nullable=False, comment="When lines of it last came."),
+    Column("broken_off", Text, comment="How its program ended without the run's end, as the station said."),
+    Column("broken_off_after", Integer, comment="Number of the last line before that; a later line refutes it."),
     UniqueConstraint("site", "station", "run", "unit_id", "step"),
     Index("ix_recording_unit_id", "unit_id"),
     Index("ix_recording_open", "heard_at", postgresql_where=text("ended_at IS NULL AND interrupted_at IS NULL")),

@@ -90,9 +90,11 @@ class OcptvLines(RunOfLines, frozen=True, omit_defaults=True, kw_only=True):
     """Lines of OCP Test & Validation output, as objects or texts: some of a run, or all of them.
 
     They may overlap with those of other messages and come in any order: (run, sequenceNumber) identifies a line.
+    `broken_off` tells in words that the program ended with the last of these lines, without the end of its run.
     """
 
     lines: Annotated[list[Any], Meta(min_length=1, max_length=LINES_MAX)]
+    broken_off: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
 
     def __post_init__(self) -> None:
         """Refuses what is no version 2 by its name, and what holds no line at all."""
