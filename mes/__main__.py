@@ -62,9 +62,11 @@ def _where(local: Local) -> str:
 
 @app.command()
 def serve() -> None:
-    """Run REST."""
+    """Run REST and pages."""
+    from mes.serving import serve as serving  # the web framework is loaded only where it serves
+
     services.begin_log(settings())
-    run_until_done(with_parts(settings(), services.serve))
+    run_until_done(with_parts(settings(), serving))
 
 
 @app.command()

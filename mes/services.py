@@ -1,27 +1,24 @@
-"""The processes of the MES: serve (REST and pages), answer (asks), feeds (the journal's readers); `ingesting` has the
-fourth, for facts.
+"""The processes of the MES: answer (asks) and feeds (the journal's readers); `serving` has the one for REST and pages,
+`ingesting` the one for facts.
 
 Each runs until it is ended. They share nothing but the database and the broker, so each can die and come back alone.
 """
 
 import asyncio
+import gc
 import logging
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
-from typing import Final
 
-import uvicorn
-
-from mes.app import create_app
 from mes.commands.asking import Answer, not_settled
 from mes.commands.asking import answer as answer_ask
 from mes.commands.awaiting import Arrivals
 from mes.commands.ingest import is_infrastructure
 from mes.db import migrate, sequencer
+from mes.db.asks import make_ready
 from mes.db.session import Database
 from mes.feeds import telemetry, traces
 from mes.feeds.following import follow
@@ -33,12 +30,8 @@ from mes.mqtt.bridge import Bridge
 from mes.mqtt.watching import SECONDS
 from mes.settings import Settings, open_telemetry
 from mes.tracing import OwnSpans, UnitSpans
-from mes.web.hub import Hub
 
 log = logging.getLogger(__name__)
-
-STOP_S: Final = 3
-"""How long a stopping server waits for open answers, in seconds."""
 
 
 class NotReady(Exception):  # noqa: N818 - what a service is, not an error of ours
@@ -73,43 +66,6 @@ def mqtt_url(settings: Settings) -> str:
     return settings.mqtt_url
 
 
-class Server(uvicorn.Server):
-    """A server that ends the streams of live pages when it is to stop: it would wait for them to end by themselves."""
-
-    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
-        super().__init__(config)
-        self._hub = hub
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._hub.stop()
-        await super().shutdown(sockets)
-
-
-async def serve(settings: Settings) -> None:
-    """REST and pages, on the address of the settings."""
-    database = await open_database(settings)
-    app = create_app(database, settings)
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        lifespan="off",
-        timeout_graceful_shutdown=STOP_S,
-    )
-    server = Server(config, app.state.hub)
-    serving = asyncio.create_task(server.serve())
-    try:
-        await asyncio.shield(serving)
-    except asyncio.CancelledError:
-        # What is being answered is answered; only then may the database be closed.
-        server.should_exit = True
-        await serving
-        raise
-    finally:
-        await database.close()
-
-
 async def answer(settings: Settings, ready_file: Path | None = None) -> None:
     """Answers to asks, in a process of its own: under load, ingest would let a line wait."""
     url = mqtt_url(settings)
@@ -140,12 +96,20 @@ async def answer(settings: Settings, ready_file: Path | None = None) -> None:
         message_max_bytes=settings.message_max_bytes,
     )
     try:
+        await make_ready(database)
+        _spare_the_collector()
         async with told(metrics, settings), bridge, asyncio.TaskGroup() as tasks:
             if ready_file:
                 tasks.create_task(tell_when_up(bridge, ready_file))
             await answering.run()
     finally:
         await database.close()
+
+
+def _spare_the_collector() -> None:
+    """Let garbage never be looked for among what was there from the start: that would hold up an answer."""
+    gc.collect()
+    gc.freeze()
 
 
 def sends_spans() -> bool:

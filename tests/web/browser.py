@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 from playwright.async_api import Page, async_playwright
 
-from mes.services import Server
+from mes.serving import Server
 from tests.parts import any_port
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
