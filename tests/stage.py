@@ -57,6 +57,8 @@ TYPES = {
     "removed": ("assembly", "mes.part.removed"),
     "run": ("run", "mes.run.reported"),
     "samples": ("samples", "mes.samples.taken"),
+    "loaded": ("material", "mes.material.loaded"),
+    "unloaded": ("material", "mes.material.unloaded"),
     "received": ("unit", "mes.part.received"),
     "identified": ("unit", "mes.unit.identified"),
     "packed": ("unit", "mes.unit.packed"),
@@ -128,6 +130,17 @@ class Stage:
 
     def screws(self, parent: str, at: float, quantity: int = 4, lot: str = "LOT-1") -> Message:
         child = {"part": "SCREW-1", "lot": lot, "quantity": quantity}
+        return self.message("installed", "as-1", at, parent=parent, position="SCREWS", child=child)
+
+    def load(self, lot: str, at: float, part: str = "SCREW-1", station: str = "as-1", **more: Any) -> Message:
+        return self.message("loaded", station, at, part=part, lot=lot, **more)
+
+    def unload(self, lot: str, at: float, part: str = "SCREW-1", station: str = "as-1", **more: Any) -> Message:
+        return self.message("unloaded", station, at, part=part, lot=lot, **more)
+
+    def draw(self, parent: str, at: float, quantity: float = 4, part: str = "SCREW-1") -> Message:
+        """Screws go in of the lot that is loaded at as-1."""
+        child = {"part": part, "quantity": quantity}
         return self.message("installed", "as-1", at, parent=parent, position="SCREWS", child=child)
 
     def build(self, unit: str, at: float, *gpus: str) -> list[Message]:

@@ -1,10 +1,12 @@
 """What the database says of the floor, in a shape that two floors can be compared by; and what the journal folds to."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from mes.db.entries import entries_in
 from mes.db.holds import holds_on
 from mes.db.installations import stays_in
+from mes.db.material import loadings_at
 from mes.db.products import products
 from mes.db.session import Database, driver
 from mes.domain.floor import fold_floor
@@ -17,7 +19,8 @@ ATTEMPTS = """
 """
 STAYS = """
     SELECT p.serial AS parent, i.position, c.serial AS child, l.lot, i.quantity, lower(i.during) AS since,
-           upper(i.during) AS until
+           upper(i.during) AS until, (
+               SELECT array_agg(one.lot ORDER BY one.lot) FROM lot one WHERE one.id = ANY(i.loaded)) AS loaded
     FROM installation i JOIN unit p ON p.id = i.parent_id
     LEFT JOIN unit c ON c.id = i.child_id LEFT JOIN lot l ON l.id = i.lot_id
     WHERE i.superseded_at IS NULL ORDER BY 1, 2, 6, 3, 4
@@ -54,6 +57,9 @@ async def assert_folded_from_journal(database: Database) -> None:
         floor = fold_floor(definitions, entries_in(bodies), await holds_on(connection, keys))
         stored = {stay for stays in (await stays_in(connection, definitions)).values() for stay in stays}
         assert {_bare(stay) for stay in stored} == {_bare(stay) for stay in floor.stays}
+        stations = {row["station"] for row in await raw.fetch("SELECT station FROM loading")}
+        loadings = await loadings_at(connection, stations, datetime.min.replace(tzinfo=UTC))
+        assert {one.loading for one in loadings} == set(floor.loadings)
         for row in rows:
             assert row["state"] == floor.units[row["id"]][0].state, row["serial"]
         counts = {row[0]: row[1] for row in await raw.fetch("SELECT unit_id::text, count(*) FROM attempt GROUP BY 1")}

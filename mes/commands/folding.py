@@ -1,8 +1,9 @@
 """Folds entries onto the stored floor, under locks, so that what is stored is always the fold of all entries.
 
-First who is where: the stays that the new entries touch are worked out again from the earliest of them on, which for
-entries in order is no more than those entries. Then each unit's own progress: an event newer than all before it is
-applied on top; anything older makes that one unit be folded again from its entries in the journal.
+First what is loaded at stations, then who is where: the stays that the new entries touch are worked out again from the
+earliest of them on, which for entries in order is no more than those entries. Then each unit's own progress: an event
+newer than all before it is applied on top; anything older makes that one unit be folded again from its entries in the
+journal.
 """
 
 from collections import defaultdict
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mes.commands.material import load, with_lots
 from mes.commands.slice import AssemblySlice, assembly_slice
 from mes.db.attempts import replace_attempts, save_attempts
 from mes.db.entries import entries_of
@@ -23,8 +25,9 @@ from mes.db.nonconformances import Opened, open_nonconformances, reopen_others, 
 from mes.db.units import LockedUnit, lock_units, save_units
 from mes.domain.as_built import PositionChanged, fit, position_changes
 from mes.domain.assembly import Stay, fold_assembly
-from mes.domain.facts import Entry, Key, PartInstalled, PartRemoved, UnitId
+from mes.domain.facts import Entry, Key, MaterialLoaded, MaterialUnloaded, PartInstalled, PartRemoved, UnitId
 from mes.domain.hold import Hold, concerning
+from mes.domain.material import is_material
 from mes.domain.nonconformance import Nonconformance, Settlement
 from mes.domain.refusals import Reason
 from mes.domain.unit import Attempt, State, UnitHistory, apply, fold_unit, is_late, subject_of
@@ -122,13 +125,15 @@ class Folding:
 
         Returns the units that had been told of a position change which turns out not to have been.
         """
-        if not entries:
+        scans = [*(one for one in entries if not is_material(one)), *await self._load(entries)] if entries else ()
+        if not scans:
             return set()
-        touched = await assembly_slice(self.connection, entries, self.lock)
-        history = fold_assembly(touched.entries, touched.open_before)
-        for entry in entries:
+        touched = await assembly_slice(self.connection, scans, self.lock)
+        taken = await with_lots(self.connection, touched.entries)
+        history = fold_assembly(taken.values(), touched.open_before)
+        for entry in scans:
             self.folded.deviations[entry.key].extend(history.deviations.get(entry.key, ()))
-            self.folded.deviations[entry.key].extend(self._unfit(entry))
+            self.folded.deviations[entry.key].extend(self._unfit(taken[entry.key]))
         stays = [self._with_fit(stay) for stay in history.stays]
         old = {stored.stay: stored.row_id for stored in touched.stored}
         await correct(
@@ -138,6 +143,16 @@ class Folding:
             self.at,
         )
         return self._tell_parents(touched, stays, events)
+
+    async def _load(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Work out again what is loaded at stations; gives the scans that took another lot than was known."""
+        material = [one for one in entries if is_material(one)]
+        if not material:
+            return ()
+        loaded = await load(self.connection, material, self.at)
+        for key, noted in loaded.deviations.items():
+            self.folded.deviations[key].extend(noted)
+        return loaded.scans
 
     def _tell_parents(
         self, touched: AssemblySlice, stays: Sequence[Stay], events: dict[UnitId, list[Entry | PositionChanged]]
@@ -254,8 +269,8 @@ def units_of(entry: Entry) -> list[UnitId]:
 
 
 def is_assembly(entry: Entry) -> bool:
-    """Whether an entry says that a part came or went."""
-    return isinstance(entry.what, PartInstalled | PartRemoved)
+    """Whether an entry says that a part came or went, or material that parts are taken from."""
+    return isinstance(entry.what, PartInstalled | PartRemoved | MaterialLoaded | MaterialUnloaded)
 
 
 def _by_parent(stays: Iterable[Stay]) -> dict[UnitId, list[Stay]]:

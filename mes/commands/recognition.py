@@ -8,9 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mes.db.journal import Subject
 from mes.db.lots import LotKey, create_lots, lots_named
+from mes.db.material import lock_stations
 from mes.db.products import PartNumber, Product, part_numbers, products
 from mes.db.stations import stations_named
 from mes.db.units import NamedUnit, NewUnit, create_bought_units, lock_names, units_named
@@ -18,6 +21,7 @@ from mes.domain.facts import Station
 from mes.domain.refusals import Reason, reason
 from mes.formats.messages import (
     Child,
+    MaterialLoaded,
     Message,
     PartInstalled,
     PartReceived,
@@ -49,6 +53,8 @@ class Names:
     parts: dict[str, PartNumber] = field(default_factory=dict)
     lots: dict[LotKey, str] = field(default_factory=dict)
     products: dict[str, Product] = field(default_factory=dict)
+    subjects: dict[str, Subject] = field(default_factory=dict)
+    """What the journal calls those stations of which material is told, by name; locked."""
 
     def station(self, message: Message) -> Station:
         """The station that speaks."""
@@ -117,6 +123,15 @@ def _parts(message: Message) -> Iterator[Child | PartReceived]:
         yield data.child
     if isinstance(data, PartReceived):
         yield data
+    if isinstance(data, MaterialLoaded):
+        yield Child(data.part, lot=data.lot, maker=data.maker)
+
+
+def tells_of_material(data: Struct) -> bool:
+    """Whether it tells what is loaded at a station, or takes of that."""
+    if isinstance(data, MaterialLoaded):
+        return True
+    return type(data) is PartInstalled and data.child.lot is None and data.child.serial is None
 
 
 def _serials(messages: Iterable[Message]) -> set[str]:
@@ -127,7 +142,7 @@ def _serials(messages: Iterable[Message]) -> set[str]:
     return found
 
 
-def lot_key(one: Child | PartReceived) -> LotKey:
+def lot_key(one: Child | PartReceived | MaterialLoaded) -> LotKey:
     """What tells the lot that a message names from others."""
     assert one.lot is not None
     return LotKey(one.part, one.maker or "", one.lot)
@@ -143,6 +158,9 @@ async def look_up(connection: AsyncConnection, messages: Sequence[Message], at: 
         lots=await lots_named(connection, {lot_key(one) for one in mentioned if one.lot}) if mentioned else {},
     )
     await _make_known(connection, names, [message for message in messages if _may_make_known(message, names)], at)
+    if mentioned:  # after names, and before any unit is locked
+        speakers = {message.station for message in messages if tells_of_material(message.data)}
+        names.subjects = await lock_stations(connection, speakers) if speakers else {}
     ids = {one.product_id for units in names.units.values() for one in units if one.product_id}
     names.products = await products(connection, ids)
     return names
@@ -160,7 +178,9 @@ def _is_made_known(one: Child | PartReceived, names: Names) -> bool:
         return False
     if one.lot:
         return lot_key(one) not in names.lots
-    is_unknown = names._carrier(one.part, one.maker, one.serial or "") is None
+    if one.serial is None:
+        return False
+    is_unknown = names._carrier(one.part, one.maker, one.serial) is None
     return is_unknown and part.source == "bought" and (isinstance(one, PartReceived) or not part.receipt_required)
 
 

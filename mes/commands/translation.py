@@ -12,7 +12,7 @@ from mes.db.inbox import Ticket
 from mes.db.inventories import Inventory
 from mes.db.journal import Subject, new_id
 from mes.db.lots import LotReceipt
-from mes.db.products import Product
+from mes.db.products import PartNumber, Product
 from mes.db.runs import RunRecord
 from mes.db.samples import Stretches
 from mes.db.stations import Status
@@ -103,6 +103,8 @@ def _natural_key(message: Message) -> list[Any] | None:
         return [message.type, data.unit, data.run, data.at]
     if isinstance(data, wire.PartReceived):
         return [message.type, data.part, data.maker, data.serial, data.lot, data.at]
+    if isinstance(data, wire.MaterialLoaded):
+        return [message.type, data.part, data.maker, data.lot, data.place, data.at]
     return None
 
 
@@ -136,6 +138,8 @@ class Translator:
             return self._assembly(message, data, at)
         if isinstance(data, wire.PartReceived):
             return self._received(message, data, at)
+        if isinstance(data, wire.MaterialLoaded):
+            return self._material(message, data, at)
         if isinstance(data, wire.StationStatus):
             self.names.station(message)
             status = Status(message.station, at, data.state, data.since, data.reason)
@@ -234,10 +238,10 @@ class Translator:
     def _assembly(self, message: Message, data: wire.PartInstalled | wire.PartRemoved, at: datetime) -> Translation:
         self.names.station(message)
         parent = self.names.unit(data.parent)
-        self.names.part(data.child.part)
+        part = self.names.part(data.child.part)
         child = self._child(data.child) if data.child.serial else None
         lot = self.names.lots[lot_key(data.child)] if data.child.lot else None
-        inside = Subject("lot", lot, data.child.lot or "") if lot else None
+        inside = Subject("lot", lot, data.child.lot or "") if lot else self._taken_from(message, part, child)
         operator = self._operator(data.operator)
         what: facts.What
         if isinstance(data, wire.PartRemoved):
@@ -261,9 +265,26 @@ class Translator:
                 data.child.maker or (child.maker if child else None) or None,
                 data.child.quantity,
                 operator,
+                (part.tracking == "bulk" and not (child or lot)) or None,
             )
         subjects = [_subject(parent), _subject(child) if child else inside]
         return Translation(message, self._entry(message, at, what), tuple(one for one in subjects if one))
+
+    def _taken_from(self, message: Message, part: PartNumber, child: NamedUnit | None) -> Subject | None:
+        """Of what is named by neither serial nor lot: the station that it was taken from."""
+        if child is None and part.tracking == "serial" and part.product_id:
+            raise Waiting(reason("serial_missing", part=part.part))
+        return self.names.subjects.get(message.station) if child is None else None
+
+    def _material(self, message: Message, data: wire.MaterialLoaded, at: datetime) -> Translation:
+        station = self.names.station(message)
+        self.names.part(data.part)
+        lot = self.names.lots[lot_key(data)]
+        kind = facts.MaterialUnloaded if isinstance(data, wire.MaterialUnloaded) else facts.MaterialLoaded
+        operator = self._operator(data.operator)
+        what = kind(station, data.part, lot, data.maker, data.place, data.quantity, operator)
+        subjects = Subject("lot", lot, data.lot), self.names.subjects[station.name]
+        return Translation(message, self._entry(message, at, what), subjects)
 
     def _child(self, child: wire.Child) -> NamedUnit:
         found = self.names.child(child)

@@ -48,7 +48,7 @@ class UnitIdentified(NamedTuple):
 class MaterialUnloaded(NamedTuple):
     """A lot was taken off a station: from one `place`, or from wherever it was; `quantity` is what was left of it."""
 
-    station: str
+    station: Station
     part: str
     lot: LotId
     maker: str | None = None
@@ -60,7 +60,7 @@ class MaterialUnloaded(NamedTuple):
 class MaterialLoaded(NamedTuple):
     """A lot was mounted at a station, at a `place` with a name (a feeder) or at the one place of its part number."""
 
-    station: str
+    station: Station
     part: str
     lot: LotId
     maker: str | None = None

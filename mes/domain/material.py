@@ -123,12 +123,12 @@ _Did = tuple[list[Loading], tuple[Reason, ...]]
 
 def _load(loaded: dict[Slot, Loading], key: Key, what: MaterialLoaded) -> _Did:
     """Load a lot; what was at the place before has made room."""
-    slot = _slot(what.station, what.place, what.part)
+    slot = _slot(what.station.name, what.place, what.part)
     there = loaded.get(slot)
     if there and there.lot == what.lot:
         return [], (reason("already_loaded", since=there.since.isoformat()),)
     loaded[slot] = Loading(
-        what.station, what.place, what.part, what.maker, what.lot, what.quantity, None, key.at, None, key
+        what.station.name, what.place, what.part, what.maker, what.lot, what.quantity, None, key.at, None, key
     )
     if there is None:
         return [], ()
@@ -140,7 +140,7 @@ def _unload(loaded: dict[Slot, Loading], key: Key, what: MaterialUnloaded) -> _D
     there = [
         one
         for one in loaded.values()
-        if (one.station, one.lot) == (what.station, what.lot) and what.place in (None, one.place)
+        if (one.station, one.lot) == (what.station.name, what.lot) and what.place in (None, one.place)
     ]
     if not there:
         return [], (reason("not_loaded", "The lot was not recorded as loaded there.", lot=what.lot),)

@@ -49,6 +49,7 @@ SENTENCES: Mapping[str, str] = {
     "contains_itself": "A unit can't be installed into itself or into something it contains.",
     "not_received": "The part was never received.",
     "quantity_missing": "A lot is installed with a quantity.",
+    "serial_missing": "Parts of this number have serials; name the one that was installed.",
     # material at stations
     "not_loaded": "No lot of the part was loaded at the station then, so the lot is not known.",
     "lot_ambiguous": "Several lots of the part were loaded at the station then; it is one of them.",

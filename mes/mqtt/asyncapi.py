@@ -61,7 +61,7 @@ def asyncapi(version: str) -> Mapping[str, Any]:
         "operations": {_operation_id(kind): _operation(kind) for kind in KINDS},
         "components": {
             "messages": messages,
-            "schemas": schemas,
+            "schemas": _with_quantities(schemas),
             "securitySchemes": {
                 "password": {
                     "type": "userPassword",
@@ -137,6 +137,15 @@ def _schema_of(kind: type) -> dict[str, Any]:
         both = {"type": "object", "required": ["part", "serial"], "properties": {"part": _NAME, "serial": _NAME}}
         return {"anyOf": [_NAME, both], "description": "A serial, or part and serial where a serial is ambiguous."}
     raise NotImplementedError(kind)
+
+
+def _with_quantities(schema: Any) -> Any:
+    """Quantities are read as numbers, too, not only as the texts that msgspec's schema of a decimal allows."""
+    if isinstance(schema, dict):
+        if schema.get("format") == "decimal":
+            return {"type": ["number", "string"]}
+        return {name: _with_quantities(one) for name, one in schema.items()}
+    return [_with_quantities(one) for one in schema] if isinstance(schema, list) else schema
 
 
 def _id(kind: str) -> str:

@@ -109,11 +109,11 @@ def unlot(minute: float, parent: str, position: str, lot: str, quantity: int | N
 
 def load(minute: float, lot: str, part: str = "M3", station: str = "x", **more: Any) -> Entry:
     """A lot is loaded at the station that says everything here, or at another one."""
-    return said(minute, MaterialLoaded(station, part, lot, **more), f"stations/{station}")
+    return said(minute, MaterialLoaded(Station(station, "assembly"), part, lot, **more), f"stations/{station}")
 
 
 def unload(minute: float, lot: str, part: str = "M3", station: str = "x", **more: Any) -> Entry:
-    return said(minute, MaterialUnloaded(station, part, lot, **more), f"stations/{station}")
+    return said(minute, MaterialUnloaded(Station(station, "assembly"), part, lot, **more), f"stations/{station}")
 
 
 def draw(minute: float, parent: str = "t1", position: str = "SCREWS", quantity: int = 4, part: str = "M3") -> Entry:

@@ -26,6 +26,7 @@ from mes.domain.facts import (
     RunReported,
     SamplesTaken,
     ShipmentDecided,
+    Station,
     StepAnswered,
     StepCompleted,
     StepStarted,
@@ -142,7 +143,7 @@ def installs_and_removals() -> st.SearchStrategy[Any]:
 def loads_and_unloads() -> st.SearchStrategy[Any]:
     """At the station of the build, and at those of the disturbances."""
     return st.builds(
-        lambda kind, *told: kind(*told),
+        lambda kind, name, *told: kind(Station(name, "assembly"), *told),
         st.sampled_from([MaterialLoaded, MaterialLoaded, MaterialUnloaded]),
         st.sampled_from(["x", "x", "ft-01", "fast"]),
         PARTS_OF_LOTS,

@@ -91,6 +91,14 @@ DATA: dict[str, tuple[str, dict[str, Any]]] = {
         "unit",
         {"part": "GPU", "at": AT, "lot": "L-7", "quantity": "100", "maker": "Acme", "date_code": "2647"},
     ),
+    "mes.material.loaded": (
+        "material",
+        {"part": "M3", "lot": "L-7", "at": AT, "maker": "Acme", "quantity": "2000", "place": "F1", "operator": "ann"},
+    ),
+    "mes.material.unloaded": (
+        "material",
+        {"part": "M3", "lot": "L-7", "at": AT, "maker": "Acme", "quantity": "12.5", "place": "F1", "operator": "ann"},
+    ),
     "mes.unit.identified": (
         "unit",
         {"unit": "RK-1", "identifiers": [{"kind": "mac", "value": "02:42:ac:11:00:02"}]},

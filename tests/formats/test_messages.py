@@ -75,6 +75,11 @@ def test_quantities_are_exact() -> None:
     assert read(example("mes.part.received"), "unit").data.quantity == Decimal(100)
 
 
+def test_material_that_is_loaded_goes_in_without_a_lot() -> None:
+    child = read(example("mes.part.installed", child={"part": "M3", "quantity": 4}), "assembly").data.child
+    assert (child.serial, child.lot, child.quantity) == (None, None, Decimal(4))
+
+
 def test_times_of_any_zone_become_utc() -> None:
     data = read(example("mes.unit.packed", at="2026-11-22T15:30:00.25+05:30"), "unit").data
     assert data.at == datetime(2026, 11, 22, 10, 0, 0, 250_000, tzinfo=UTC)
@@ -228,9 +233,12 @@ def test_what_unprogrammed_hardware_reports_is_no_serial(text: str) -> None:
         ("mes.unit.packed", {"at": "9999-12-31T23:59:59-14:00"}, "data.at", "2000–2200"),
         ("mes.part.installed", {"position": "U1//G"}, "data.position", "empty"),
         ("mes.part.installed", {"position": "U1\n"}, "data.position", "contains"),
-        ("mes.part.installed", {"child": {"part": "P"}}, "data.child.serial", "either"),
+        ("mes.part.installed", {"child": {"part": "P"}}, "data.child.serial", "or a quantity"),
         ("mes.part.installed", {"child": {"part": "P", "serial": "S", "lot": "L"}}, "data.child.serial", "either"),
         ("mes.part.installed", {"child": {"part": "P Q", "serial": "S"}}, "data.child.part", "blank"),
+        ("mes.material.loaded", {"quantity": 0}, "data.quantity", "more than 0"),
+        ("mes.material.loaded", {"lot": "L 7"}, "data.lot", "blank"),
+        ("mes.material.unloaded", {"at": "2026-11-22T10:00:00"}, "data.at", "zone"),
         ("mes.part.received", {"quantity": 0}, "data.quantity", "more than 0"),
         ("mes.part.received", {"quantity": "NaN"}, "data.quantity", "more than 0"),
         ("mes.part.received", {"quantity": "sNaN"}, "data.quantity", "more than 0"),

@@ -113,6 +113,8 @@ REQUIRED = [
         "mes.inventory.read": ("unit", "at"),
         "mes.samples.taken": ("unit", "step", "start", "channels"),
         "mes.part.received": ("part", "at"),
+        "mes.material.loaded": ("part", "lot", "at"),
+        "mes.material.unloaded": ("part", "lot", "at"),
         "mes.unit.identified": ("unit", "identifiers"),
         "mes.unit.packed": ("unit", "at"),
         "mes.unit.shipped": ("unit", "at"),

@@ -35,6 +35,7 @@ TYPES: Final[Mapping[str, Mapping[str, type[Struct]]]] = {
         "mes.unit.packed": facts.UnitPacked,
         "mes.unit.shipped": facts.UnitShipped,
     },
+    "material": {"mes.material.loaded": facts.MaterialLoaded, "mes.material.unloaded": facts.MaterialUnloaded},
     "status": {"mes.station.status": facts.StationStatus},
     "ask": {"mes.step.asked": facts.StepAsked},
 }

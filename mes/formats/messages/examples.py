@@ -73,6 +73,21 @@ DATA: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
         {"part": "GPU-1", "serial": "GPU-000001", "maker": "Acme", "date_code": "2644", "at": _at("08:00:00")},
     ),
     "mes.station.status": ("08:30:00", {"state": "running", "since": _at("08:30:00")}),
+    "mes.material.loaded": (
+        "08:40:00",
+        {
+            "part": "SCREW-1",
+            "lot": "L-7731",
+            "maker": "Bossard",
+            "quantity": 2000,
+            "place": "F1",
+            "at": _at("08:40:00"),
+        },
+    ),
+    "mes.material.unloaded": (
+        "12:30:00",
+        {"part": "SCREW-1", "lot": "L-7731", "maker": "Bossard", "quantity": 40, "place": "F1", "at": _at("12:30:00")},
+    ),
     "mes.step.asked": (
         "08:59:50",
         {

@@ -64,7 +64,10 @@ class StepCompleted(Struct, frozen=True, omit_defaults=True):
 
 
 class Child(Struct, frozen=True, omit_defaults=True):
-    """What is put into a position: one serialized part, or some of a lot. Exactly one of `serial` and `lot`."""
+    """What is put into a position: one serialized part, or some of a lot.
+
+    With neither `serial` nor `lot`, a quantity of the material that is loaded at the station.
+    """
 
     part: Name
     serial: Name | None = None
@@ -73,7 +76,10 @@ class Child(Struct, frozen=True, omit_defaults=True):
     quantity: Decimal | None = None
 
     def __post_init__(self) -> None:
-        _serial_or_lot(self.serial, self.lot)
+        if self.serial is not None or self.lot is not None:
+            _serial_or_lot(self.serial, self.lot)
+        elif self.quantity is None:
+            raise Wrong("name a serial or a lot, or a quantity of what is loaded at the station", "serial")
         check_quantity(self.quantity)
 
 
@@ -169,6 +175,30 @@ class PartReceived(Struct, frozen=True, omit_defaults=True):
         in_utc(self, "at")
         _serial_or_lot(self.serial, self.lot)
         check_quantity(self.quantity)
+
+
+class MaterialLoaded(Struct, frozen=True, omit_defaults=True):
+    """A lot was mounted at the station: installations that name no lot take it from here.
+
+    A `place` (a feeder, a pump, a reel holder) holds one lot at a time; without a name there is one for each part
+    number. `quantity`: how much was loaded.
+    """
+
+    part: Name
+    lot: Name
+    at: Time
+    maker: Text64 | None = None
+    quantity: Decimal | None = None
+    place: Name | None = None
+    operator: Text64 | None = None
+
+    def __post_init__(self) -> None:
+        in_utc(self, "at")
+        check_quantity(self.quantity)
+
+
+class MaterialUnloaded(MaterialLoaded, frozen=True, omit_defaults=True):
+    """A lot was taken off the station, from one `place` or wherever it was. `quantity`: how much was left of it."""
 
 
 class Identifier(Struct, frozen=True, gc=False):
@@ -270,6 +300,8 @@ Fact: TypeAlias = (
     | RunReported
     | SamplesTaken
     | PartReceived
+    | MaterialLoaded
+    | MaterialUnloaded
     | UnitIdentified
     | UnitPacked
     | UnitShipped
