@@ -1,6 +1,9 @@
 """The journal as it is read: exact bodies with their positions, in order, none ever behind a cursor."""
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -43,6 +46,18 @@ class PositionedEntry:
         """The entry as readers get it: its own members as stored, and `position`."""
         position = "null" if self.position is None else str(self.position)
         return f'{self.body[:-1]},"position":{position}}}'
+
+
+def person_in(data: dict[str, Any]) -> int | None:
+    """The number in an entry's data that stands for who decided it, or else for the operator."""
+    number = data.get("by", data.get("fact", {}).get("what", {}).get("operator"))
+    return int(number) if isinstance(number, int | str) and str(number).isdecimal() else None
+
+
+def people_in(entries: Iterable[PositionedEntry]) -> set[int]:
+    """The numbers that stand for people in entries."""
+    found = (person_in(json.loads(one.body).get("data", {})) for one in entries)
+    return {number for number in found if number is not None}
 
 
 async def journal_slice(connection: AsyncConnection, after: int, limit: int) -> list[PositionedEntry]:

@@ -13,7 +13,7 @@ from mes.queries.attempts import AttemptView, attempts
 from mes.queries.bench import parts_known
 from mes.queries.genealogy import Genealogy, Node, genealogy
 from mes.queries.impediments import Impediments, impediments
-from mes.queries.journal import PositionedEntry, newest_entries_of_subject
+from mes.queries.journal import PositionedEntry, newest_entries_of_subject, people_in
 from mes.queries.operators import operator_names
 from mes.queries.pages import Page
 from mes.queries.runs import RunView, newest_runs
@@ -32,7 +32,7 @@ USES_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class UnitPage:
-    """A unit with everything about it. `parts` names the part numbers in it; `operators` the numbers in its runs.
+    """A unit with everything about it. `parts` names the part numbers in it, `operators` people in runs and entries.
 
     `tree` and `uses` are as of the moment asked about; all else is as it is now.
     """
@@ -72,11 +72,31 @@ async def unit_page(
         tree,
         uses.items,
         await parts_known(connection, {unit.part, *parts_in(tree)}),
-        await operator_names(connection, (run.operator for run in runs if run.operator is not None)),
+        await operator_names(connection, {*(run.operator or 0 for run in runs), *people_in(entries.items)}),
         entries,
         await series(connection, unit_id, asked, limit=SERIES_MAX, cursor=None),
         await trace_of(connection, unit_id),
     )
+
+
+_SIGNS = text(
+    """
+    WITH RECURSIVE inside (id) AS (
+        SELECT CAST(:unit AS uuid)
+        UNION SELECT i.child_id FROM inside JOIN installation i ON i.parent_id = inside.id
+        WHERE i.child_id IS NOT NULL AND i.superseded_at IS NULL AND upper_inf(i.during)
+    )
+    SELECT (SELECT count(*) FROM inside), (SELECT sum(u.journal_number) FROM unit u JOIN inside ON inside.id = u.id),
+           (SELECT count(*) FROM hold WHERE upper_inf(during)), (SELECT max(lower(during)) FROM hold),
+           (SELECT count(*) FROM (SELECT FROM message WHERE fate = 'pending' LIMIT 10000) AS waiting),
+           (SELECT key FROM message WHERE fate = 'pending' ORDER BY key DESC LIMIT 1)
+    """
+)
+
+
+async def signs_of_unit(connection: AsyncConnection, unit_id: str) -> tuple[object, ...]:
+    """Something cheap that is another whenever a unit's page may look different: a journal of what is in it went on."""
+    return tuple((await connection.execute(_SIGNS, {"unit": unit_id})).one())
 
 
 _PRODUCT = text("SELECT product_id::text FROM unit WHERE id = :id")

@@ -10,7 +10,8 @@ from fastapi import Request, Response
 from mes.db.lookup import find_unit
 from mes.domain.refusals import SENTENCES, Refusal
 from mes.queries.attempts import AttemptView
-from mes.queries.journal import newest_entries_of_subject
+from mes.queries.journal import newest_entries_of_subject, people_in
+from mes.queries.operators import operator_names
 from mes.queries.pages import LIMIT_DEFAULT
 from mes.queries.runs import MeasurementView, RunView, list_runs, run_view
 from mes.queries.search import near_units
@@ -94,7 +95,8 @@ async def history(request: Request, serial: str, part: str = "", cursor: str | N
     async with database_of(request).reading() as connection:
         found = await find_unit(connection, serial, part or None)
         entries = await newest_entries_of_subject(connection, found.id, HISTORY_MAX, cursor)
-    told_entries = told(entries.items, found.id)
+        names = await operator_names(connection, people_in(entries.items))
+    told_entries = told(entries.items, found.id, names)
     return page(request, "unit_history.html", unit=found, entries=told_entries, next_cursor=entries.next_cursor)
 
 
@@ -151,7 +153,7 @@ def _shown(one: UnitPage) -> dict[str, Any]:
         "run_reasons": reasons,
         "elevation": elevation(one.definition, one.tree, one.parts) if one.definition else None,
         "timeline": timeline(one.trace, now()),
-        "entries": told(one.entries.items, one.unit.id),
+        "entries": told(one.entries.items, one.unit.id, one.operators),
         "sparklines": [(series, sparkline(series)) for series in one.series.items],
         "why": _why(one),
         "tones": TONES,

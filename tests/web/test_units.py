@@ -159,3 +159,28 @@ async def test_telemetry_is_drawn_and_asked_for_in_parts(visitor: Visitor, stage
     until = (at + timedelta(seconds=109)).isoformat().replace("+00:00", "Z")
     (part,) = (await visitor.get(f"/units/T-1/series?channel=U1/temp&from={since}&to={until}")).json()
     assert part["mean"] == [20.0 + n for n in range(10)]
+
+
+async def test_history_says_when_it_happened_when_it_was_recorded_and_who(visitor: Visitor, stage: Stage) -> None:
+    operator = stage.run("T-3", "test", 6000, power=250, run="r1", operator="Ann Lee")
+    await stage.send([*stage.build("T-3", 5000, "G-31", "G-32"), operator])
+    async with visitor.database.transaction() as connection:
+        await place(connection, "unit", "T-3", "dent in the lid", Act("main", "inspector", stage.now))
+    for page in (await opened(visitor, "/units/T-3"), await opened(visitor, "/units/T-3/history")):
+        rows = {re.sub(r"<[^>]+>", " ", row) for row in page.split('class="entries"')[1].split("<tr>")[1:]}
+        said = {words: next(" ".join(row.split()) for row in rows if words in row) for words in WHO}
+        for words, (at, who) in WHO.items():
+            assert f"{at}" in said[words], said[words]
+            assert said[words].endswith(who), said[words]
+            assert ("recorded 2026-11-02 20:00:" in said[words]) == (who != "inspector"), said[words]
+    done = await opened(visitor, "/units/T-1/history")
+    completed = re.search(r"<tr>(?:(?!<tr>).)*Completed.*?</tr>", done, re.S)
+    assert completed
+    assert "2026-11-02 08:03:20" in completed[0], "when its last test ended, not when that was recorded"
+
+
+WHO = {
+    "Run of test: fail": ("2026-11-02 09:40:00", "Ann Lee at ft-1"),
+    "Nonconformance opened: test": ("2026-11-02 09:40:00", "the MES"),
+    "Put on hold: dent in the lid": ("2026-11-02 20:00:", "inspector"),
+}
