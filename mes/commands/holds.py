@@ -15,6 +15,15 @@ from mes.domain.refusals import refuse
 
 _MICROSECOND = timedelta(microseconds=1)
 
+_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended(:of, 0))")
+_SAME = text(
+    """
+    SELECT id::text FROM hold
+    WHERE site = :site AND scope = :scope AND key = :key AND reason = :reason AND placed_by = :by AND upper_inf(during)
+    LIMIT 1
+    """
+)
+
 
 class _Held(NamedTuple):
     """What a hold's key names: the key as stored, as people call it, and what of it has a journal of its own."""
@@ -45,6 +54,17 @@ async def place(connection: AsyncConnection, scope: str, key: str, why: str, act
     event = Event("mes.hold.placed", [Subject("hold", hold_id, held.shown), *held.subjects], data)
     await append(connection, [event], site=act.site, at=act.at)
     return hold_id
+
+
+async def place_once(
+    connection: AsyncConnection, scope: str, key: str, why: str, act: Act, part: str | None = None
+) -> str:
+    """As `place`; what the same person said before, for the same reason, is the hold that is in force since then."""
+    held = await _resolve(connection, scope, key, part, act.site)
+    asked = {"site": act.site, "scope": scope, "key": held.key, "reason": why, "by": act.by}
+    await connection.execute(_ONE_AT_A_TIME, {"of": f"hold {act.site} {scope} {held.key}"})
+    same = (await connection.execute(_SAME, asked)).scalar_one_or_none()
+    return same or await place(connection, scope, key, why, act, part)
 
 
 async def release(connection: AsyncConnection, hold_id: str, act: Act) -> None:

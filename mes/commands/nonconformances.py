@@ -26,23 +26,38 @@ _DIAGNOSED_BY = text(
 )
 
 
-async def diagnose(connection: AsyncConnection, nonconformance_id: str, found: str, act: Act) -> None:
-    """Say what was found. Refuses `unknown_nonconformance`, `not_nonconforming`."""
-    await _say(connection, nonconformance_id, "diagnose", ("diagnosis", "diagnosed"), found, act)
+async def diagnose(
+    connection: AsyncConnection, nonconformance_id: str, found: str, act: Act, seen: int | None = None
+) -> None:
+    """Say what was found. Refuses `unknown_nonconformance`, `not_nonconforming`.
+
+    `seen`, here and below: the number of its journal entries when it was looked at. Refuses `version_mismatch` where
+    there are more by now: somebody else went on with it, or the same was sent twice.
+    """
+    await _say(connection, nonconformance_id, "diagnose", ("diagnosis", "diagnosed"), found, act, seen)
 
 
-async def repair(connection: AsyncConnection, nonconformance_id: str, done: str, act: Act) -> None:
-    """Say what was done about it. Refuses `unknown_nonconformance`, `not_nonconforming`."""
-    await _say(connection, nonconformance_id, "repair", ("repair", "repaired"), done, act)
+async def repair(
+    connection: AsyncConnection, nonconformance_id: str, done: str, act: Act, seen: int | None = None
+) -> None:
+    """Say what was done about it. Refuses `unknown_nonconformance`, `not_nonconforming`, `version_mismatch`."""
+    await _say(connection, nonconformance_id, "repair", ("repair", "repaired"), done, act, seen)
 
 
-async def dispose(connection: AsyncConnection, nonconformance_id: str, ruling: str, why: str | None, act: Act) -> None:
+async def dispose(
+    connection: AsyncConnection,
+    nonconformance_id: str,
+    ruling: str,
+    why: str | None,
+    act: Act,
+    seen: int | None = None,
+) -> None:
     """Decide what becomes of the unit: rework, scrap, use_as_is.
 
-    Refuses `unknown_nonconformance`, `not_nonconforming`, and `second_person_needed` for a use as is that is not
-    signed by someone other than who diagnosed it.
+    Refuses `unknown_nonconformance`, `not_nonconforming`, `version_mismatch`, and `second_person_needed` for a use as
+    is that is not signed by someone other than who diagnosed it.
     """
-    row = await _locked(connection, nonconformance_id)
+    row = await _locked(connection, nonconformance_id, seen)
     state = nonconformance.move(row.state, "dispose")
     by = await number_of(connection, act.by)
     if ruling == nonconformance.USE_AS_IS:
@@ -71,9 +86,15 @@ async def _check_second_person(connection: AsyncConnection, nonconformance_id: s
 
 
 async def _say(
-    connection: AsyncConnection, nonconformance_id: str, verb: str, words: tuple[str, str], told: str, act: Act
+    connection: AsyncConnection,
+    nonconformance_id: str,
+    verb: str,
+    words: tuple[str, str],
+    told: str,
+    act: Act,
+    seen: int | None,
 ) -> None:
-    row = await _locked(connection, nonconformance_id)
+    row = await _locked(connection, nonconformance_id, seen)
     state = nonconformance.move(row.state, verb)
     column, past = words
     table = tables.nonconformance
@@ -85,13 +106,13 @@ async def _say(
     await append(connection, [Event(f"mes.nonconformance.{past}", subjects, data)], site=act.site, at=act.at)
 
 
-async def _locked(connection: AsyncConnection, nonconformance_id: str) -> Row[*tuple[Any, ...]]:
+async def _locked(connection: AsyncConnection, nonconformance_id: str, seen: int | None) -> Row[*tuple[Any, ...]]:
     """The nonconformance, locked after its unit: in the order in which a fold locks them."""
     table, unit = tables.nonconformance, tables.unit
     of_it = select(table.c.unit_id).where(table.c.id == nonconformance_id).scalar_subquery()
     await connection.execute(select(unit.c.id).where(unit.c.id == of_it).with_for_update())
     found = (
-        select(table.c.id, table.c.unit_id, table.c.step, table.c.state, unit.c.serial)
+        select(table.c.id, table.c.unit_id, table.c.step, table.c.state, table.c.journal_number, unit.c.serial)
         .join(unit, unit.c.id == table.c.unit_id)
         .where(table.c.id == nonconformance_id)
         .with_for_update(of=table)
@@ -99,4 +120,6 @@ async def _locked(connection: AsyncConnection, nonconformance_id: str) -> Row[*t
     row = (await connection.execute(found)).one_or_none()
     if row is None:
         raise refuse("unknown_nonconformance", nonconformance=nonconformance_id)
+    if seen is not None and seen != row.journal_number:
+        raise refuse("version_mismatch", f"Somebody went on with it since: it is {row.state} now.", state=row.state)
     return row

@@ -23,7 +23,10 @@ class HoldInForce:
 
 @dataclass(frozen=True, slots=True)
 class OpenNonconformance:
-    """A nonconformance that is not settled. `reasons` as its run has them: [{code, text, facts}]."""
+    """A nonconformance that is not settled. `reasons` as its run has them: [{code, text, facts}].
+
+    `version` counts its journal entries: who decides says with it what they have seen.
+    """
 
     id: str
     step: str | None
@@ -33,6 +36,7 @@ class OpenNonconformance:
     diagnosis: str | None
     repair: str | None
     ruling: str | None
+    version: int
     reasons: list[dict[str, Any]]
 
 
@@ -70,7 +74,7 @@ _ONE = text(
            ) AS holds,
            (SELECT jsonb_agg(jsonb_build_object('id', n.id, 'step', n.step, 'state', n.state, 'run_id', n.run_id,
                                                 'opened_at', n.opened_at, 'diagnosis', n.diagnosis,
-                                                'repair', n.repair, 'ruling', n.ruling,
+                                                'repair', n.repair, 'ruling', n.ruling, 'version', n.journal_number,
                                                 'reasons', CAST(n.reasons AS jsonb)) ORDER BY n.opened_at, n.id)
             FROM nonconformance n WHERE n.unit_id = u.id AND n.state <> 'closed') AS nonconformances,
            (SELECT jsonb_agg(jsonb_build_object('key', few.key, 'type', few.type, 'station', few.station,

@@ -9,6 +9,7 @@ from starlette.types import Scope
 
 from mes.db.session import Database
 from mes.settings import Settings
+from mes.web.acts import acts
 from mes.web.board import board
 from mes.web.errors import answer
 from mes.web.hub import Hub
@@ -16,9 +17,10 @@ from mes.web.messages import messages
 from mes.web.people import Failures, people
 from mes.web.scan import scan
 from mes.web.telemetry import telemetry
+from mes.web.unit import unit
 from mes.web.units import units
 
-ROUTERS: Final = (people, board, units, telemetry, messages, scan)
+ROUTERS: Final = (people, board, units, unit, acts, telemetry, messages, scan)
 
 
 class Pages(Mount):

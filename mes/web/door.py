@@ -21,6 +21,7 @@ from mes.settings import Settings
 from mes.web.access import OPEN, ROLES
 from mes.web.errors import PageError, answer
 from mes.web.hub import Hub
+from mes.web.pages import came_from, local_path
 
 COOKIE: Final = "mes_login"
 TOKEN_FIELD: Final = "form_token"
@@ -123,14 +124,6 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def local_path(given: str | None) -> str:
-    """An address of ours to go on to; the board where the given one is not ours."""
-    path = given or "/"
-    # Browsers read backslashes as slashes, and two of them as the beginning of a host.
-    ours = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and path.isascii()
-    return path if ours else "/"
-
-
 def see_other(path: str) -> RedirectResponse:
     """After a form was done: go on there, so that reloading does not do it again."""
     return RedirectResponse(path, 303)
@@ -138,11 +131,8 @@ def see_other(path: str) -> RedirectResponse:
 
 def to_login(request: Request) -> dict[str, str]:
     """Where to log in, and to come back from: this page, or the one that held the form."""
-    back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    if request.method not in _READING:
-        came_from = urlsplit(request.headers.get("referer", ""))
-        back = came_from.path + (f"?{came_from.query}" if came_from.query else "")
-    back = local_path(back)
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    back = local_path(here if request.method in _READING else came_from(request))
     return {"Location": "/login" if back == "/" else f"/login?{urlencode({'next': back})}"}
 
 

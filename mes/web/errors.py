@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from mes.commands.ingest import is_infrastructure
 from mes.domain.refusals import Refusal
-from mes.web.pages import page
+from mes.web.pages import came_from, page
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,8 @@ def answer(request: Request, error: Exception) -> Response:
         return RedirectResponse(told.headers["Location"], 303)
     headers = {name: value for name, value in told.headers.items() if name != "Location"}
     request_id = request.scope.get("request_id") if told.status >= 500 else None
-    return page(request, "error.html", status=told.status, headers=headers, told=told, request_id=request_id)
+    back = came_from(request) if request.method == "POST" else ""
+    return page(request, "error.html", status=told.status, headers=headers, told=told, request_id=request_id, back=back)
 
 
 def _told(request: Request, error: Exception) -> Told:

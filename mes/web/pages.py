@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
@@ -132,6 +132,20 @@ def with_query(request: Request, path: str | None = None, **changes: Any) -> str
     kept = [(name, value) for name, value in request.query_params.multi_items() if name not in changes]
     asked = kept + [(name, value) for name, value in changes.items() if value is not None]
     return (path or request.url.path) + (f"?{urlencode(asked)}" if asked else "")
+
+
+def local_path(given: str | None) -> str:
+    """An address of ours to go on to; the board where the given one is not ours."""
+    path = given or "/"
+    # Browsers read backslashes as slashes, and two of them as the beginning of a host.
+    ours = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and path.isascii()
+    return path if ours else "/"
+
+
+def came_from(request: Request) -> str:
+    """The address of ours that a form was sent from; empty where the browser does not say."""
+    sent = urlsplit(request.headers.get("referer", ""))
+    return local_path(sent.path + (f"?{sent.query}" if sent.query else "")) if sent.path else ""
 
 
 def _here(request: Request) -> str:

@@ -9,9 +9,9 @@ from fastapi import Form, Request, Response
 
 from mes.commands.access import check_password
 from mes.commands.logins import close_login, open_login
-from mes.web.door import COOKIE, database_of, hub_of, local_path, now, pages, see_other
+from mes.web.door import COOKIE, database_of, hub_of, now, pages, see_other
 from mes.web.errors import PageError
-from mes.web.pages import HEADERS, THEME_COOKIE, THEMES, chosen, page
+from mes.web.pages import HEADERS, THEME_COOKIE, THEMES, chosen, local_path, page
 from mes.web.statics import FOR_EVER, STATICS
 
 people = pages()

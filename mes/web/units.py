@@ -1,6 +1,5 @@
-"""Units as people look at them: find one, see all about it, read its history, its runs and its telemetry."""
+"""Units as people look at them: find one, list them, read their history and their runs."""
 
-from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
@@ -8,27 +7,32 @@ from urllib.parse import quote, urlencode
 from fastapi import Request, Response
 
 from mes.db.lookup import find_unit
-from mes.domain.refusals import SENTENCES, Refusal
-from mes.queries.attempts import AttemptView
 from mes.queries.journal import newest_entries_of_subject, people_in
 from mes.queries.operators import operator_names
 from mes.queries.pages import LIMIT_DEFAULT
 from mes.queries.runs import MeasurementView, RunView, list_runs, run_view
 from mes.queries.search import near_units
-from mes.queries.unit_page import UnitPage, unit_page
 from mes.queries.units import list_units
-from mes.web.door import database_of, now, pages, settings_of
-from mes.web.drawing import TONES, bar, elevation, lasting, sparkline, troubles
+from mes.web.door import database_of, pages, settings_of
+from mes.web.drawing import TONES, bar, lasting
 from mes.web.entries import told
 from mes.web.errors import PageError
 from mes.web.pages import page
-from mes.web.timeline import timeline
 
 units = pages()
 
 VALUES_MAX: Final = 40
 """Values of a run that the unit's page shows; the run's own page shows all."""
 HISTORY_MAX: Final = 100
+
+
+class Then(NamedTuple):
+    """The other time that a page of a unit is asked about, and as it was asked; nothing of it: now."""
+
+    as_of: datetime | None = None
+    known_at: datetime | None = None
+    as_of_asked: str = ""
+    known_at_asked: str = ""
 
 
 class RunShown(NamedTuple):
@@ -73,20 +77,6 @@ async def find(
     return page(
         request, "units.html", q=q, matches=matches, found=found, part=part, state=state, order=order, tones=TONES
     )
-
-
-@units.get("/units/{serial}")
-async def unit(request: Request, serial: str, part: str = "", as_of: str = "", known_at: str = "") -> Response:
-    """All about a unit: its state and why, its route, what is in it, its runs, telemetry, trace and history."""
-    asked_of, known = moment_of(as_of, "as_of"), moment_of(known_at, "known_at")
-    async with database_of(request).reading() as connection:
-        try:
-            found = await find_unit(connection, serial, part or None)
-        except Refusal as refusal:
-            near = await near_units(connection, settings_of(request).site, serial)
-            return _not_found(request, serial, refusal, near)
-        one = await unit_page(connection, found.id, now=now(), as_of=asked_of, known_at=known)
-    return page(request, "unit.html", **_shown(one), as_of=as_of, known_at=known_at)
 
 
 @units.get("/units/{serial}/history")
@@ -142,74 +132,5 @@ def moment_of(text: str, field: str) -> datetime | None:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
-def _shown(one: UnitPage) -> dict[str, Any]:
-    """What the unit's template is told."""
-    reasons = {run.id: run.reasons for run in one.runs}
-    return {
-        "one": one,
-        "unit": one.unit,
-        "route": _route(one),
-        "runs": [run_shown(run, one.operators) for run in one.runs],
-        "run_reasons": reasons,
-        "elevation": elevation(one.definition, one.tree, one.parts) if one.definition else None,
-        "timeline": timeline(one.trace, now()),
-        "entries": told(one.entries.items, one.unit.id, one.operators),
-        "sparklines": [(series, sparkline(series)) for series in one.series.items],
-        "why": _why(one),
-        "tones": TONES,
-        "sentences": SENTENCES,
-        "bar": bar,
-        "lasting": lasting,
-    }
-
-
-def _route(one: UnitPage) -> list[tuple[str, str, list[AttemptView]]]:
-    """Each step with its status and attempts; steps that the route does not have come last."""
-    by_step: dict[str, list[AttemptView]] = {}
-    for attempt in one.attempts:
-        by_step.setdefault(attempt.step, []).append(attempt)
-    steps = [(step.step, step.status, by_step.pop(step.step, [])) for step in one.unit.steps]
-    return steps + [(step, "not on the route", attempts) for step, attempts in by_step.items()]
-
-
-def _why(one: UnitPage) -> list[str]:
-    """Why the unit is in its state, in a few sentences."""
-    found = [f"On hold: {hold.reason} ({hold.scope.replace('_', ' ')} {hold.key})." for hold in one.impediments.holds]
-    for nonconformance in one.impediments.nonconformances:
-        first = nonconformance.reasons[0]["text"] if nonconformance.reasons else "It failed."
-        found.append(f"{nonconformance.step or 'A decision'} – {nonconformance.state}: {first}")
-    if bad := troubles(one.tree):
-        found.append(f"Nonconforming or scrapped inside it: {bad} {'unit' if bad == 1 else 'units'}.")
-    found += [f"A fact is pending: {_texts(pending.reasons)}" for pending in one.impediments.pending[:3]]
-    opened = [step.step for step in one.unit.steps if step.status == "open"]
-    waiting = [step.step for step in one.unit.steps if step.may_start and step.status != "open"]
-    if opened:
-        found.append(f"In progress: {', '.join(opened)}.")
-    elif waiting and one.unit.state in ("created", "in_process"):
-        found.append(f"Next: {' or '.join(waiting)}.")
-    return found
-
-
-def _texts(reasons: Iterable[dict[str, Any]]) -> str:
-    return " ".join(reason["text"] for reason in reasons)
-
-
 def _to_unit(serial: str, part: str) -> Response:
     return Response(status_code=303, headers={"Location": f"/units/{quote(serial)}?{urlencode({'part': part})}"})
-
-
-def _not_found(request: Request, serial: str, refusal: Refusal, near: Sequence[Any]) -> Response:
-    """No unit of that serial, or several: those that it may be."""
-    is_ambiguous = refusal.reasons[0].code == "ambiguous_serial"
-    if is_ambiguous:
-        near = [one for one in near if one.value == serial]
-    return page(
-        request,
-        "unit_unknown.html",
-        status=409 if is_ambiguous else 404,
-        serial=serial,
-        text=refusal.reasons[0].text,
-        near=near,
-        is_ambiguous=is_ambiguous,
-        tones=TONES,
-    )
