@@ -59,6 +59,7 @@ def judged_run(
         judge(product.criteria if product else _NO_CRITERIA, _report(data)),
         tuple(Defect(one.code, one.position, one.text) for one in data.defects),
         hashlib.sha256(encode(data)).hexdigest(),
+        data.notes if isinstance(data, wire.ForeignRunReported) else None,
     )
 
 

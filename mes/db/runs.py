@@ -39,6 +39,7 @@ class RunRecord(NamedTuple):
     judgement: Judgement
     defects: tuple[Defect, ...]
     digest: str
+    notes: dict[str, Any] | None = None
 
 
 _layout_ids: dict[tuple[str, Layout], str] = {}
@@ -66,7 +67,7 @@ def reasons_plain(reasons: Iterable[Reason]) -> list[dict[str, Any]]:
 _COLUMNS = (
     "id", "unit_id", "product_id", "step", "station", "run", "purpose", "started_at", "ended_at", "received_at",
     "operator", "fixture", "program", "program_version", "claim", "verdict", "reasons", "layout_id", "numbers",
-    "others", "verdicts", "connections", "defects", "digest",
+    "others", "verdicts", "connections", "defects", "digest", "notes",
 )  # fmt: skip
 
 
@@ -110,6 +111,7 @@ def _row(one: RunRecord, layout_id: bytes) -> bytes:
         _json_or_null([connection_plain(wire) for wire in judgement.connections]),
         _json_or_null([defect._asdict() for defect in one.defects]),
         copying.text(one.digest),
+        _json_or_null(one.notes),
     )
 
 

@@ -61,6 +61,7 @@ class SoFar(NamedTuple):
     program: tuple[str, str] | None = None
     measured: Sequence[JudgedMeasurement] = ()
     defects: tuple[Defect, ...] = ()
+    notes: dict[str, Any] | None = None
 
 
 _RECORDED = """
@@ -111,4 +112,4 @@ def _judged(lines: Sequence[str], recorded: Recorded, criteria: Criteria) -> SoF
     if run is None:
         return SoFar()
     judgement = judge(criteria, Report(recorded.step, PASS, run.measurements, (), run.defects))
-    return SoFar(run.program, judgement.measured, run.defects)
+    return SoFar(run.program, judgement.measured, run.defects, run.notes)

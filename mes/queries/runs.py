@@ -47,6 +47,7 @@ class RunView(RunSummary):
     """A run with all that was reported. `operator` is a number; `digest` is what the journal binds.
 
     `recording` is there where its program tells of it line by line: how many lines came, and which are missing.
+    `notes` are what a foreign format says beside values and defects: its steps, its diagnoses, what was odd in it.
     """
 
     unit: str
@@ -61,6 +62,7 @@ class RunView(RunSummary):
     connections: list[dict[str, Any]]
     defects: list[dict[str, Any]]
     digest: str | None
+    notes: dict[str, Any] | None = None
     recording: RecordingView | None = None
 
 
@@ -80,7 +82,7 @@ _LIST = text(
 _VALUES = """
     SELECT r.id::text, r.step, r.station, r.run, r.purpose, r.started_at, r.ended_at, r.received_at, r.claim,
            r.verdict, u.serial, u.part, p.revision, r.operator, r.fixture, r.program, r.program_version, r.reasons,
-           r.connections, r.defects, r.digest, r.numbers, r.others, r.verdicts,
+           r.connections, r.defects, r.digest, r.notes, r.numbers, r.others, r.verdicts,
            l.names, l.units, l.lows, l.highs, l.positions
     FROM run r JOIN unit u ON u.id = r.unit_id LEFT JOIN product p ON p.id = r.product_id
     LEFT JOIN layout l ON l.id = r.layout_id
@@ -129,13 +131,15 @@ async def _in_progress(connection: AsyncConnection, one: Recorded) -> RunView:
         [],
         [defect._asdict() for defect in told.defects],
         None,
+        told.notes,
         one.view,
     )
 
 
 def _view(row: Any) -> RunView:
     reported = (json.loads(row.connections or "[]"), json.loads(row.defects or "[]"))
-    return RunView(*(*row[:17], json.loads(row.reasons), _measurements(row), *reported, row.digest))
+    notes = json.loads(row.notes) if row.notes else None
+    return RunView(*(*row[:17], json.loads(row.reasons), _measurements(row), *reported, row.digest, notes))
 
 
 def _measurements(row: Any) -> list[MeasurementView]:

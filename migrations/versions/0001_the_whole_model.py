@@ -690,6 +690,12 @@ def upgrade() -> None:
             nullable=False,
             comment="SHA-256 over what was reported, as bound in the journal.",
         ),
+        sa.Column(
+            "notes",
+            sa.Text(),
+            nullable=True,
+            comment="What a foreign format says beside values, as JSON: steps, diagnoses, problems …",
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run")),
         comment="One reported attempt each, immutable: the station's claim and our verdict.",
         postgresql_partition_by="RANGE (id)",

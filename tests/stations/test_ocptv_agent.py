@@ -3,13 +3,17 @@
 import asyncio
 import functools
 import json
+import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mes.commands.interruptions import Patience, interrupt_overdue
 from mes.embedded.broker import Broker
 from mes.queries.runs import RunView, newest_runs, run_view
 from stations import ocptv_agent
@@ -90,6 +94,25 @@ def test_a_programs_second_run_has_a_name_of_its_own() -> None:
     assert [(one["run"], len(one["lines"])) for one in heard.told] == [("r1", 2), ("r1.2", 2)]
 
 
+def test_how_a_program_ended_is_told_where_its_run_had_no_end() -> None:
+    heard = Heard()
+    lines = Lines(heard, ABOUT)
+    lines.add("talk")
+    lines.end("It crashed.")
+    assert heard.told == []  # there was no run
+    for text in (SCHEMA, line(1)):
+        lines.add(text)
+    lines.send()
+    lines.end("It crashed.")
+    assert (heard.told[1]["lines"], heard.told[1]["broken_off"]) == ([line(1)], "It crashed.")
+    lines.add('{"cut off')
+    lines.end("It crashed.")
+    assert heard.lines[2] == [line(1), '{"cut off']
+    lines.add(json.dumps({"sequenceNumber": 2, "testRunArtifact": {"testRunEnd": {}}}))
+    lines.end("It ended well.")
+    assert "broken_off" not in heard.told[3]
+
+
 def test_what_is_too_large_is_halved_and_a_line_that_is_too_large_alone_is_left_out() -> None:
     heard = Heard(lambda data: TooLargeError("too large") if sum(map(len, data["lines"])) > 100 else None)
     lines = Lines(heard, ABOUT)
@@ -145,7 +168,7 @@ async def test_a_diagnostic_is_on_the_record_while_it_runs_and_as_it_printed(
     assert agent.returncode == 7  # the program's
     printed = [json.loads(text) for text in output.decode().splitlines() if text.startswith("{")]
     assert b"banner" in output
-    assert len(printed) == 39
+    assert len(printed) == 42
     (run,) = await runs(floor)
     assert (run.claim, run.verdict, run.operator is not None) == ("pass", "pass", True)
     assert (run.program, run.program_version) == ("gpu-soak", "1.2")
@@ -154,6 +177,44 @@ async def test_a_diagnostic_is_on_the_record_while_it_runs_and_as_it_printed(
     assert [one.value for one in run.measurements if one.name == "gpu_temp"] == [[one["value"] for one in elements]]
     assert run.recording is not None
     assert (run.recording.lines, run.recording.gaps) == (len(printed), [])
+    assert run.notes is not None
+    assert run.notes["steps"] == told_steps(printed)
+    assert run.notes["diagnoses"] == [
+        {"verdict": one["verdict"], "type": one["type"]} for one in artifacts(printed, "diagnosis")
+    ]
+    assert len(run.notes["diagnoses"]) == len(run.notes["steps"]) == 2
+
+
+def artifacts(printed: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """What is in a program's artifacts of that name."""
+    steps = (one["testStepArtifact"] for one in printed if "testStepArtifact" in one)
+    return [one[name] for one in steps if name in one]
+
+
+def told_steps(printed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The steps that a program printed, one after another, with how each ended."""
+    ends = [one["status"] for one in artifacts(printed, "testStepEnd")]
+    starts = [one["name"] for one in artifacts(printed, "testStepStart")]
+    return [{"name": name, "status": status} for name, status in zip(starts, ends, strict=True)]
+
+
+async def test_a_run_whose_program_dies_is_interrupted_at_once(floor: Stage, broker: Broker, tmp_path: Path) -> None:
+    """The agent sees how it ended, and says so; nobody waits for an end that will not come."""
+    program = ["sh", "-c", f"{sys.executable} -u -m tests.stations.foreign_diagnostic 600 0.1 & echo pid $!; wait $!"]
+    following = mes(broker, tmp_path, "follow", "--unit", "T1", "--run", "soak-3", "--", *program)
+    agent = await asyncio.create_subprocess_exec(*following, stdout=asyncio.subprocess.PIPE)
+    assert agent.stdout is not None
+    pid = int((await agent.stdout.readline()).split()[1])
+    await until(functools.partial(runs, floor))
+    os.kill(pid, signal.SIGKILL)
+    await agent.communicate()
+    assert agent.returncode == 128 + signal.SIGKILL  # as the shell in between tells it
+    patience = Patience(offline_s=900, silent_s=86_400)
+    assert await until(lambda: interrupt_overdue(floor.database, patience, datetime.now(UTC))) == 1
+    (run,) = await runs(floor)
+    assert (run.claim, run.verdict) == ("interrupted", "interrupted")
+    assert run.recording is not None
+    assert run.recording.broken_off == "The program ended with exit status 137, and its run had no end."
 
 
 async def test_the_broker_may_go_away_while_a_diagnostic_runs(floor: Stage, broker: Broker, tmp_path: Path) -> None:
@@ -176,4 +237,4 @@ async def test_the_broker_may_go_away_while_a_diagnostic_runs(floor: Stage, brok
     assert b"applied" in (await left.communicate())[0]
     assert left.returncode == 0
     (run,) = await runs(floor)
-    assert (run.verdict, run.recording.lines) == ("pass", 29)  # type: ignore[union-attr]
+    assert (run.verdict, run.recording.lines) == ("pass", 32)  # type: ignore[union-attr]

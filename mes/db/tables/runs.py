@@ -45,6 +45,7 @@ run = Table(
     Column("connections", Text, comment="Connections with our verdicts as JSON."),
     Column("defects", Text, comment="Defects as JSON."),
     Column("digest", KEY, nullable=False, comment="SHA-256 over what was reported, as bound in the journal."),
+    Column("notes", Text, comment="What a foreign format says beside values, as JSON: steps, diagnoses, problems …"),
     Index("ix_run_unit_id", "unit_id"),
     Index("ix_run_station", "station", "run"),
     postgresql_partition_by="RANGE (id)",
