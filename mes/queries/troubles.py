@@ -31,13 +31,15 @@ class OpenNonconformance:
 
 @dataclass(frozen=True, slots=True)
 class OpenHold:
-    """A hold that is in force."""
+    """A hold that is in force. `part` is that of the unit or lot that it is on."""
 
     id: str
     scope: str
     key: str
     reason: str
     since: datetime
+    placed_by: str
+    part: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,11 @@ _NONCONFORMANCES = text(
 )
 _HOLDS = text(
     """
-    SELECT id::text, scope, shown_key, reason, lower(during) AS since, count(*) OVER () AS total
-    FROM hold WHERE site = :site AND upper_inf(during) ORDER BY lower(during) DESC LIMIT :most
+    SELECT h.id::text, h.scope, h.shown_key, h.reason, lower(h.during) AS since, h.placed_by,
+           CASE h.scope WHEN 'unit' THEN (SELECT u.part FROM unit u WHERE u.id::text = h.key)
+                        WHEN 'lot' THEN (SELECT l.part FROM lot l WHERE l.id::text = h.key) END AS part,
+           count(*) OVER () AS total
+    FROM hold h WHERE h.site = :site AND upper_inf(h.during) ORDER BY lower(h.during) DESC LIMIT :most
     """
 )
 _MESSAGES = text(
@@ -75,17 +80,26 @@ _MESSAGES = text(
 
 async def read_troubles(connection: AsyncConnection, site: str) -> Troubles:
     """All of it, as it is now."""
-    asked = {"site": site, "most": SHOWN}
-    flaws: Sequence[Any] = (await connection.execute(_NONCONFORMANCES, asked)).all()
-    holds: Sequence[Any] = (await connection.execute(_HOLDS, asked)).all()
     messages = await connection.execute(_MESSAGES, {"counted": COUNTED})
     return Troubles(
-        flaws[0].total if flaws else 0,
-        [_nonconformance(row) for row in flaws],
-        holds[0].total if holds else 0,
-        [OpenHold(*row[:5]) for row in holds],
+        *await open_nonconformances(connection, site, SHOWN),
+        *await open_holds(connection, site, SHOWN),
         dict(iter(messages)),
     )
+
+
+async def open_nonconformances(
+    connection: AsyncConnection, site: str, most: int
+) -> tuple[int, list[OpenNonconformance]]:
+    """How many nonconformances are not settled, and the newest of them."""
+    rows: Sequence[Any] = (await connection.execute(_NONCONFORMANCES, {"site": site, "most": most})).all()
+    return rows[0].total if rows else 0, [_nonconformance(row) for row in rows]
+
+
+async def open_holds(connection: AsyncConnection, site: str, most: int) -> tuple[int, list[OpenHold]]:
+    """How many holds are in force, and the newest of them."""
+    rows: Sequence[Any] = (await connection.execute(_HOLDS, {"site": site, "most": most})).all()
+    return rows[0].total if rows else 0, [OpenHold(*row[:-1]) for row in rows]
 
 
 def _nonconformance(row: Any) -> OpenNonconformance:

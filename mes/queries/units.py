@@ -81,19 +81,19 @@ _SUMMARY = """
 _JOINS = """
     FROM unit u LEFT JOIN product p ON p.id = u.product_id LEFT JOIN work_order o ON o.id = u.work_order_id
 """
-_LIST = text(
-    _SUMMARY
-    + _JOINS
-    + """
+_SOUGHT = """
     WHERE u.site = :site AND (CAST(:part AS text) IS NULL OR u.part = :part)
       AND (CAST(:state AS text) IS NULL OR u.state = :state)
       AND (CAST(:order AS text) IS NULL OR o.number = :order)
       AND (CAST(:serial AS text) IS NULL OR u.id IN (
           SELECT i.unit_id FROM identifier i
           WHERE i.kind = 'serial' AND i.value >= :serial AND i.value < :beyond AND upper_inf(i.during)))
-      AND (CAST(:after AS uuid) IS NULL OR u.id > :after)
-    ORDER BY u.id LIMIT :limit
-    """
+"""
+_LIST = text(
+    _SUMMARY + _JOINS + _SOUGHT + "AND (CAST(:after AS uuid) IS NULL OR u.id > :after) ORDER BY u.id LIMIT :limit"
+)
+_NEWEST = text(
+    _SUMMARY + _JOINS + _SOUGHT + "AND (CAST(:after AS uuid) IS NULL OR u.id < :after) ORDER BY u.id DESC LIMIT :limit"
 )
 _ONE = text(
     _SUMMARY
@@ -132,11 +132,14 @@ async def list_units(
     serial: str | None,
     limit: int,
     cursor: str | None,
+    newest_first: bool = False,
 ) -> Page[UnitSummary]:
-    """Units in the order of their making; `serial` is the beginning of one."""
+    """Units in the order in which they became known, or from the newest back; `serial` is the beginning of one."""
     asked = {"site": site, "part": part, "state": state, "order": order, "serial": serial}
     asked["beyond"] = serial + "\x7f" if serial is not None else None
-    rows = await connection.execute(_LIST, {**asked, "after": after_id(cursor), "limit": limit + 1})
+    rows = await connection.execute(
+        _NEWEST if newest_first else _LIST, {**asked, "after": after_id(cursor), "limit": limit + 1}
+    )
     return cut([UnitSummary(*row) for row in rows], limit, lambda one: (one.id,))
 
 

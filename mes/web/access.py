@@ -25,6 +25,8 @@ ROLES: Final[Mapping[str, frozenset[str]]] = {
     "GET /units/{serial}/samples": PEOPLE,
     "GET /units/{serial}/series": PEOPLE,
     "GET /runs/{id}": PEOPLE,
+    "GET /nonconformances": PEOPLE,
+    "GET /holds": PEOPLE,
     "GET /messages": PEOPLE,
     "GET /live/messages": PEOPLE,
     "GET /messages/{key}": PEOPLE,

@@ -72,7 +72,7 @@ async def dispose(
 
 
 def _back(serial: str, part: str) -> Response:
-    """To the unit's page, where it is seen what was done."""
+    """To the unit's page, where it is seen what was done; or to the holds, which are on units or on anything else."""
     if not serial:
-        return see_other("/")
+        return see_other("/holds")
     return see_other(f"/units/{quote(serial, safe='')}?{urlencode({'part': part})}#impediments")

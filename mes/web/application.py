@@ -17,10 +17,11 @@ from mes.web.messages import messages
 from mes.web.people import Failures, people
 from mes.web.scan import scan
 from mes.web.telemetry import telemetry
+from mes.web.troubles import troubles
 from mes.web.unit import unit
 from mes.web.units import units
 
-ROUTERS: Final = (people, board, units, unit, acts, telemetry, messages, scan)
+ROUTERS: Final = (people, board, units, unit, acts, troubles, telemetry, messages, scan)
 
 
 class Pages(Mount):

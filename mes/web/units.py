@@ -73,6 +73,7 @@ async def find(
             serial=None,
             limit=LIMIT_DEFAULT,
             cursor=cursor,
+            newest_first=True,
         )
     return page(
         request, "units.html", q=q, matches=matches, found=found, part=part, state=state, order=order, tones=TONES

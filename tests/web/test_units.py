@@ -184,3 +184,43 @@ WHO = {
     "Nonconformance opened: test": ("2026-11-02 09:40:00", "the MES"),
     "Put on hold: dent in the lid": ("2026-11-02 20:00:", "inspector"),
 }
+
+
+async def test_the_list_has_the_newest_first(visitor: Visitor, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def serials(page: str) -> list[str]:
+        return re.findall(r'<th scope="row"><a class="mono" href="[^"]+">([^<]+)</a>', page)
+
+    page = await opened(visitor, "/units?part=TRAY-1")
+    assert serials(page) == ["T-3", "T-2", "T-1"]
+    monkeypatch.setattr("mes.web.units.LIMIT_DEFAULT", 2)
+    older = re.search(r'href="([^"]+cursor=[^"]+)"', await opened(visitor, "/units?part=TRAY-1"))
+    assert older
+    assert serials(await opened(visitor, older[1].replace("&amp;", "&"))) == ["T-1"]
+
+
+async def test_the_boards_counts_lead_to_what_they_count(visitor: Visitor, stage: Stage) -> None:
+    await stage.send([*stage.build("T-3", 5000, "G-31", "G-32"), stage.run("T-3", "test", 6000, power=250)])
+    async with visitor.database.transaction() as connection:
+        act = Act("main", "inspector", START + timedelta(hours=1))
+        await place(connection, "unit", "T-1", "dent in the lid", act)
+        await place(connection, "station", "as-1", "gauge study", act)
+    board = await opened(visitor, "/")
+    counted = dict(re.findall(r'<a href="(/[^"]+)"><b>(\d+)</b>', board))
+    assert counted == {
+        "/?show=trouble": "0",
+        "/units?state=in_process": "0",
+        "/nonconformances": "1",
+        "/holds": "2",
+        "/messages": "0",
+    }
+    listed = await opened(visitor, "/nonconformances")
+    assert "/units/T-3?part=TRAY-1#impediments" in listed
+    assert "power is 250 W" in listed
+    holds = await opened(visitor, "/holds")
+    assert "/units/T-1?part=TRAY-1#impediments" in holds
+    assert "gauge study" in holds
+    assert "is for admin, quality, supervisor" in holds
+    release = re.findall(r'action="(/holds/[^"]+/release)"', (await visitor.get("/holds", role="supervisor")).text)
+    done = await visitor.post(release[0], role="supervisor")
+    assert (done.status_code, done.headers["location"]) == (303, "/holds")
+    assert "1 in all" in await opened(visitor, "/holds")
