@@ -22,14 +22,16 @@ class Inside(NamedTuple):
 _CONTENTS = text(
     """
     WITH RECURSIVE tree AS (
-        SELECT CAST(:root AS uuid) AS child_id, CAST(NULL AS uuid) AS lot_id, CAST(NULL AS text) COLLATE "C" AS part
+        SELECT CAST(:root AS uuid) AS child_id, CAST(NULL AS uuid) AS lot_id, CAST(NULL AS text) COLLATE "C" AS part,
+               CAST(NULL AS uuid[]) AS loaded
         UNION ALL
-        SELECT i.child_id, i.lot_id, i.part FROM tree JOIN installation i ON i.parent_id = tree.child_id
+        SELECT i.child_id, i.lot_id, i.part, i.loaded FROM tree JOIN installation i ON i.parent_id = tree.child_id
         WHERE i.superseded_at IS NULL AND upper_inf(i.during)
     ) CYCLE child_id SET is_cycle USING trail
-    SELECT DISTINCT u.id::text, tree.lot_id::text, coalesce(u.part, tree.part), u.serial, u.state,
-           u.work_order_id IS NOT NULL, o.number
+    SELECT DISTINCT u.id::text, coalesce(tree.lot_id, possible.lot_id)::text, coalesce(u.part, tree.part), u.serial,
+           u.state, u.work_order_id IS NOT NULL, o.number
     FROM tree LEFT JOIN unit u ON u.id = tree.child_id LEFT JOIN work_order o ON o.id = u.work_order_id
+    LEFT JOIN LATERAL unnest(tree.loaded) AS possible (lot_id) ON tree.lot_id IS NULL
     WHERE NOT tree.is_cycle
     """
 )

@@ -58,7 +58,7 @@ _UNIT = text(
 _CONTENTS = text(
     """
     SELECT i.position, i.part, u.serial, l.lot, i.maker, i.quantity, lower(i.during) AS installed_at,
-           split_part(i.installed_key, ' ', 3) AS installed_by, i.lot_id::text
+           split_part(i.installed_key, ' ', 3) AS installed_by, i.lot_id || i.loaded AS lots
     FROM installation i LEFT JOIN unit u ON u.id = i.child_id LEFT JOIN lot l ON l.id = i.lot_id
     WHERE i.parent_id = :id AND i.superseded_at IS NULL AND upper_inf(i.during)
     ORDER BY lower(i.during), i.position
@@ -92,7 +92,7 @@ async def unit_on_bench(connection: AsyncConnection, unit_id: str) -> UnitOnBenc
     row = (await connection.execute(_UNIT, {"id": unit_id})).one()
     contents = (await connection.execute(_CONTENTS, {"id": unit_id})).all()
     definition = (await products(connection, [row.product_id]))[row.product_id].definition if row.product_id else None
-    lots = {one.lot_id for one in contents if one.lot_id}
+    lots = {str(lot) for one in contents for lot in one.lots if lot}
     holds = await holds_on(connection, {unit_id, row.part, *lots, *([row.number] if row.number else [])})
     return UnitOnBench(
         id=unit_id,

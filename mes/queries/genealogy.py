@@ -25,7 +25,11 @@ class MessageRef:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A unit or lot in the tree. `path` leads to it from the root; `state` is the unit's state now."""
+    """A unit or lot in the tree. `path` leads to it from the root; `state` is the unit's state now.
+
+    `lot_by` says how the lot is known: `scan` named it; it was loaded at the `station` that installed it; it is
+    `one_of` the `possible_lots` that were loaded there; or it is `unknown`. Null: a serialized part.
+    """
 
     position: str | None
     path: str
@@ -33,6 +37,8 @@ class Node:
     maker: str
     serial: str | None
     lot: str | None
+    lot_by: str | None
+    possible_lots: list[str]
     quantity: float | None
     state: str | None
     installed_at: datetime | None
@@ -59,6 +65,17 @@ BELIEVED = """
 """
 """Whether a row was believed at `known_at`; null: now."""
 
+_LOT_BY = """
+    CASE WHEN {0}.lot_id IS NOT NULL AND {0}.loaded = '{{}}' THEN 'scan' WHEN {0}.lot_id IS NOT NULL THEN 'station'
+         WHEN {0}.loaded <> '{{}}' THEN 'one_of' WHEN {0}.child_id IS NULL THEN 'unknown' END
+"""
+
+
+def lot_by(row: str) -> str:
+    """SQL that says how the lot of an installation is known; null for a serialized part."""
+    return _LOT_BY.format(row)
+
+
 _STAYS = f"""
     {BELIEVED} AND CASE WHEN CAST(:as_of AS timestamptz) IS NULL THEN upper_inf(i.during)
                         ELSE i.during @> CAST(:as_of AS timestamptz) END
@@ -70,15 +87,19 @@ _TREE = text(
         SELECT CAST(:root AS uuid) AS child_id, CAST(NULL AS uuid) AS parent_id, CAST(NULL AS uuid) AS lot_id,
                CAST(NULL AS text) COLLATE "C" AS position, CAST(NULL AS numeric) AS quantity,
                CAST(NULL AS tstzrange) AS during, CAST(NULL AS text) COLLATE "C" AS installed_key,
-               CAST(NULL AS text[]) AS deviations
+               CAST(NULL AS text[]) AS deviations, CAST(NULL AS uuid[]) AS loaded,
+               CAST(NULL AS text) COLLATE "C" AS part, CAST(NULL AS text) COLLATE "C" AS maker
         UNION ALL
-        SELECT i.child_id, i.parent_id, i.lot_id, i.position, i.quantity, i.during, i.installed_key, i.deviations
+        SELECT i.child_id, i.parent_id, i.lot_id, i.position, i.quantity, i.during, i.installed_key, i.deviations,
+               i.loaded, i.part, i.maker
         FROM tree JOIN installation i ON i.parent_id = tree.child_id
         WHERE {_STAYS}
     ) CYCLE child_id SET is_cycle USING trail
     SELECT tree.parent_id::text, tree.child_id::text, tree.position, tree.quantity, lower(tree.during) AS installed_at,
-           tree.installed_key, tree.deviations, coalesce(u.part, l.part) AS part, coalesce(u.maker, l.maker) AS maker,
-           u.serial, u.state, l.lot
+           tree.installed_key, tree.deviations, coalesce(u.part, l.part, tree.part) AS part,
+           coalesce(u.maker, l.maker, tree.maker) AS maker, u.serial, u.state, l.lot, {lot_by("tree")} AS lot_by,
+           CASE WHEN tree.lot_id IS NULL THEN ARRAY(SELECT one.lot FROM lot one WHERE one.id = ANY(tree.loaded)
+                                                    ORDER BY one.lot) END AS possible_lots
     FROM tree LEFT JOIN unit u ON u.id = tree.child_id LEFT JOIN lot l ON l.id = tree.lot_id
     WHERE NOT tree.is_cycle
     ORDER BY tree.position, l.lot
@@ -110,6 +131,8 @@ def _node(row: Any, parent_path: str, below: dict[str | None, list[Any]]) -> Nod
         row.maker,
         row.serial,
         row.lot,
+        row.lot_by,
+        row.possible_lots or [],
         float(row.quantity) if row.quantity is not None else None,
         row.state,
         row.installed_at,

@@ -68,8 +68,8 @@ _ONE = text(
             WHERE upper_inf(h.during) AND h.key IN (
                 SELECT u.id::text UNION ALL SELECT u.part
                 UNION ALL SELECT o.number FROM work_order o WHERE o.id = u.work_order_id
-                UNION ALL SELECT i.lot_id::text FROM installation i
-                          WHERE i.parent_id = u.id AND i.lot_id IS NOT NULL AND i.superseded_at IS NULL
+                UNION ALL SELECT unnest(i.lot_id || i.loaded)::text FROM installation i
+                          WHERE i.parent_id = u.id AND i.child_id IS NULL AND i.superseded_at IS NULL
                             AND upper_inf(i.during))
            ) AS holds,
            (SELECT jsonb_agg(jsonb_build_object('id', n.id, 'step', n.step, 'state', n.state, 'run_id', n.run_id,

@@ -12,13 +12,17 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mes.domain.refusals import refuse
-from mes.queries.genealogy import BELIEVED
+from mes.queries.genealogy import BELIEVED, lot_by
 from mes.queries.pages import Page, after, cut
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One chain from a top unit down to what was looked for, and the time in which it was so (null: still)."""
+    """One chain from a top unit down to what was looked for, and the time in which it was so (null: still).
+
+    `lot_by` says how sure the lot is: a `scan` named it; it was loaded at the `station` that installed it; it is
+    `one_of` several that were loaded there; or, where a part number is looked for, `unknown`. Null: a serialized part.
+    """
 
     top_part: str
     top_serial: str
@@ -30,6 +34,7 @@ class Use:
     maker: str
     serial: str | None
     lot: str | None
+    lot_by: str | None
     quantity: float | None
     since: datetime
     until: datetime | None
@@ -76,16 +81,24 @@ _UP = f"""
         UNION ALL
         SELECT NULL, l.id FROM lot l WHERE CAST(:lot AS text) IS NULL AND l.part = CAST(:part AS text)
     ), start AS (
-        SELECT i.* FROM sought JOIN installation i ON i.child_id = sought.child_id WHERE sought.child_id IS NOT NULL
+        SELECT i.*, i.lot_id AS of_lot FROM sought JOIN installation i ON i.child_id = sought.child_id
+        WHERE sought.child_id IS NOT NULL
         UNION ALL
-        SELECT i.* FROM sought JOIN installation i ON i.lot_id = sought.lot_id WHERE sought.lot_id IS NOT NULL
+        SELECT i.*, i.lot_id FROM sought JOIN installation i ON i.lot_id = sought.lot_id WHERE sought.lot_id IS NOT NULL
+        UNION ALL
+        SELECT i.*, sought.lot_id FROM sought JOIN installation i ON i.loaded @> ARRAY[sought.lot_id]
+        WHERE sought.lot_id IS NOT NULL AND i.lot_id IS NULL AND i.loaded <> '{{}}'
+        UNION ALL
+        SELECT i.*, NULL FROM installation i
+        WHERE CAST(:lot AS text) IS NULL AND i.part = CAST(:part AS text)
+          AND i.child_id IS NULL AND i.lot_id IS NULL AND i.loaded = '{{}}'
     ), up AS (
-        SELECT i.parent_id, i.position AS path, i.child_id, i.lot_id, i.quantity, i.during * asked.time AS time,
-               i.during
+        SELECT i.parent_id, i.position AS path, i.child_id, i.of_lot, i.part, i.maker, {lot_by("i")} AS lot_by,
+               i.quantity, i.during * asked.time AS time, i.during
         FROM start i, asked WHERE i.during && asked.time AND {BELIEVED}
         UNION ALL
-        SELECT i.parent_id, i.position || '/' || up.path, up.child_id, up.lot_id, up.quantity, up.time * i.during,
-               up.during * i.during
+        SELECT i.parent_id, i.position || '/' || up.path, up.child_id, up.of_lot, up.part, up.maker, up.lot_by,
+               up.quantity, up.time * i.during, up.during * i.during
         FROM up JOIN installation i ON i.child_id = up.parent_id
         WHERE i.during && up.time AND {BELIEVED}
     ) CYCLE parent_id SET is_cycle USING trail
@@ -97,23 +110,24 @@ _UP = f"""
         ) AS alone
         WHERE NOT up.is_cycle AND NOT isempty(alone.spans)
     )
-    SELECT t.part, t.serial, t.state, o.number, o.customer_order, top.path, coalesce(u.part, l.part) AS held_part,
-           coalesce(u.maker, l.maker) AS maker, u.serial AS held_serial, l.lot, CAST(top.quantity AS float8),
+    SELECT t.part, t.serial, t.state, o.number, o.customer_order, top.path, coalesce(u.part, l.part, top.part),
+           coalesce(u.maker, l.maker, top.maker), u.serial AS held_serial, l.lot, top.lot_by,
+           CAST(top.quantity AS float8),
            lower(CASE WHEN CAST(:moment AS timestamptz) IS NULL THEN span ELSE top.during END) AS since,
            upper(CASE WHEN CAST(:moment AS timestamptz) IS NULL THEN span ELSE top.during END) AS until
     FROM top CROSS JOIN LATERAL unnest(top.spans) AS span
     JOIN unit t ON t.id = top.parent_id LEFT JOIN work_order o ON o.id = t.work_order_id
-    LEFT JOIN unit u ON u.id = top.child_id LEFT JOIN lot l ON l.id = top.lot_id
+    LEFT JOIN unit u ON u.id = top.child_id LEFT JOIN lot l ON l.id = top.of_lot
 """
 _ORDER = ("top_part", "top_serial", "path", "held", "since")
 _PAGE = text(
     f"""
     SELECT * FROM ({_UP}) AS used (top_part, top_serial, top_state, work_order, customer_order, path, part, maker,
-                                   serial, lot, quantity, since, until)
+                                   serial, lot, lot_by, quantity, since, until)
     WHERE CAST(:after_0 AS text) IS NULL
-       OR (top_part, top_serial, path, coalesce(serial, lot), since::text)
+       OR (top_part, top_serial, path, coalesce(serial, lot, ''), since::text)
         > (:after_0, CAST(:after_1 AS text), CAST(:after_2 AS text), CAST(:after_3 AS text), CAST(:after_4 AS text))
-    ORDER BY top_part, top_serial, path, coalesce(serial, lot), since::text LIMIT :limit
+    ORDER BY top_part, top_serial, path, coalesce(serial, lot, ''), since::text LIMIT :limit
     """
 )
 

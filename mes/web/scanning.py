@@ -264,7 +264,8 @@ async def remove(where: Where, unit: UnitOnBench, content: Content, why: str) ->
         child = Child(content.part, content.serial)
     ref = UnitRef(unit.serial, unit.part)
     settled = await say(where, PartRemoved(ref, content.position, child, where.at, where.operator, why))
-    return told_of(settled, f"Taken out of {content.position}", f"{content.part} {content.serial or content.lot}", WAIT)
+    name = f"{content.part} {content.serial or content.lot or '(lot not known)'}"
+    return told_of(settled, f"Taken out of {content.position}", name, WAIT)
 
 
 def last_installed(unit: UnitOnBench, station: str) -> Content | None:
@@ -307,7 +308,7 @@ def told_in_words(reasons: Sequence[Reason]) -> str:
 
 def _here_now(unit: UnitOnBench, position: str) -> str:
     here = [one for one in unit.contents if one.position == position]
-    return "; ".join(f"{one.part} {one.serial or one.lot} is there now." for one in here)
+    return "; ".join(f"{one.part} {one.serial or one.lot or '(lot not known)'} is there now." for one in here)
 
 
 def scanned_at(now: datetime, waited_ms: int) -> datetime:
