@@ -1,10 +1,11 @@
-"""Testers' files as messages: an OpenHTF record, a cable tester's report, a program's OCP Test & Validation output.
+"""Files as messages: an OpenHTF record, a cable tester's report, OCP Test & Validation output, a BMC's Redfish resources.
 
 The same file for the same unit gives the same messages, by id too: pushed twice, it is on the record once.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +13,13 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from stations.ocptv_agent import About, Lines, read_placed
 
-Form: TypeAlias = Literal["openhtf", "cable-report", "ocptv"]
+Form: TypeAlias = Literal["openhtf", "cable-report", "ocptv", "redfish"]
 FILE_MAX_BYTES: Final = 1024 * 1024 * 1024
 TYPES: Final[dict[Form, str]] = {
     "openhtf": "com.google.openhtf.record",
     "cable-report": "mes.cable.report",
     "ocptv": "org.opencompute.ocptv",
+    "redfish": "mes.inventory.read",
 }
 
 
@@ -48,10 +50,11 @@ def read_file(path: Path, about: dict[str, str], form: Form | None = None) -> li
     form = form or recognise(text)
     if form is None:
         raise UnknownFileError(
-            f"{path} is no OpenHTF record (JSON), no OCP Test & Validation output and no cable tester's report (CSV)."
+            f"{path} is no OpenHTF record (JSON), no OCP Test & Validation output, no cable tester's report (CSV) and no "
+            "Redfish resources by their odata ids (JSON)."
         )
     name = hashlib.sha256(repr((sorted(about.items()), form, at.timestamp(), text)).encode()).hexdigest()
-    told = list(_told(form, path, text, about, name))
+    told = list(_told(form, path, text, about, name, at))
     return [FromFile(f"file-{name[:40]}-{number}", TYPES[form], data, at) for number, data in enumerate(told)]
 
 
@@ -60,27 +63,32 @@ def recognise(text: str) -> Form | None:
     if any(read_placed(line) for line in text.splitlines()[:1000] if "{" in line):
         return "ocptv"
     if text.lstrip().startswith("{"):
-        return "openhtf"
+        return "redfish" if re.match(r'\s*\{\s*"/redfish/', text) else "openhtf"
     return "cable-report" if "Test Results" in text and "," in text else None
 
 
-def _told(form: Form, path: Path, text: str, about: dict[str, str], name: str) -> Iterator[dict[str, Any]]:
+def _told(
+    form: Form, path: Path, text: str, about: dict[str, str], name: str, at: datetime
+) -> Iterator[dict[str, Any]]:
     if form == "cable-report":
         yield about | {"text": text}
     elif form == "openhtf":
-        yield _record(path, text) | about
+        yield _object(path, text) | about
+    elif form == "redfish":
+        known = {name: value for name, value in about.items() if name in ("unit", "run")}
+        yield known | {"at": at.isoformat(), "redfish": _object(path, text)}
     else:
         yield from _lines(text, {"run": f"file-{name[:16]}"} | about)
 
 
-def _record(path: Path, text: str) -> dict[str, Any]:
+def _object(path: Path, text: str) -> dict[str, Any]:
     try:
-        record = json.loads(text)
+        read = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UnknownFileError(f"{path} is no JSON: {error}.") from error
-    if not isinstance(record, dict):
-        raise UnknownFileError(f"{path} is JSON, and no record.")
-    return record
+    if not isinstance(read, dict):
+        raise UnknownFileError(f"{path} is JSON, and no object.")
+    return read
 
 
 class _Collected:

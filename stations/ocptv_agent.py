@@ -121,7 +121,7 @@ class Lines:
 
     def _begin_another(self) -> None:
         """One program may do several runs: the second is `run.2`."""
-        self.send()
+        self.end("The program began another run before this one had its end.")
         self._runs += 1
         self._last_placed = None
         self._has_end = False

@@ -21,7 +21,7 @@ from mes.mqtt import topics
 from stations.spool import Posted
 
 _ADDRESS: Final = {struct: (kind, name) for kind, types in TYPES.items() for name, struct in types.items()}
-_KIND_OF_FOREIGN: Final = {name: kind for kind, types in FOREIGN.items() for name in types}
+_KIND: Final = {name: kind for kind, types in {**TYPES, **FOREIGN}.items() for name in types}
 
 
 class TooLargeError(ValueError):
@@ -44,8 +44,8 @@ class Wording:
         return self._event(*_ADDRESS[type(data)], data, at, id, traceparent)
 
     def foreign(self, type_: str, data: Mapping[str, Any], at: datetime | None = None, id: str | None = None) -> Posted:
-        """What a foreign tester wrote, as the contract's type for it holds it."""
-        return self._event(_KIND_OF_FOREIGN[type_], type_, data, at, id)
+        """What others wrote, as the contract's type for it holds it."""
+        return self._event(_KIND[type_], type_, data, at, id)
 
     def ask(
         self,

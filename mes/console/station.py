@@ -34,6 +34,7 @@ class Form(StrEnum):
     openhtf = "openhtf"
     cable_report = "cable-report"
     ocptv = "ocptv"
+    redfish = "redfish"
 
 
 class Mqtt(StrEnum):
@@ -71,7 +72,9 @@ Wait = Annotated[float, typer.Option("--wait", help="How long receipts are waite
 @station.command()
 def push(
     station: Name,
-    files: Annotated[list[Path] | None, typer.Argument(help="OpenHTF records, cable reports, ocptv output.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="OpenHTF records, cable reports, ocptv output, Redfish.")
+    ] = None,
     step: Annotated[str | None, typer.Option(help="Step of the unit's route.")] = None,
     unit: Unit = None,
     run: Run = None,
@@ -87,7 +90,7 @@ def push(
     spools: Folder = None,
     wait_s: Wait = 30.0,
 ) -> None:
-    """Send testers' files and say what became of them. The same file twice is on the record once.
+    """Send files of testers and BMCs, and say what became of them. The same file twice is on the record once.
 
     Without files: send what earlier calls left in the spools. Exit status 0: all of it is on the record; 1: something
     is pending, rejected or without a receipt (without one it stays in the spool); 2: wrong usage.
@@ -95,8 +98,6 @@ def push(
     connect = _connector(station, url, user, password, authority, mqtt)
     if not files:
         raise typer.Exit(_send_left(connect, station, spools, wait_s))
-    if step is None:
-        _misused("name the --step that the files tell of")
     about = _known(unit=unit, step=step, run=run, purpose=purpose.value, operator=operator, fixture=fixture)
     read = [(file, _read(file, about, form)) for file in files]
     with _beside(connect, station, "push", spools) as speaker:
@@ -282,7 +283,9 @@ def _read(file: Path, about: dict[str, str], form: Form | None) -> list[FromFile
         messages = read_file(file, about, form.value if form else None)
     except UnknownFileError as error:
         _misused(str(error))
-    if any(one.type == TYPES["ocptv"] for one in messages) and "unit" not in about:
+    if "step" not in about and any(one.type != TYPES["redfish"] for one in messages):
+        _misused(f"name the --step that {file} tells of")
+    if "unit" not in about and any(one.type in (TYPES["ocptv"], TYPES["redfish"]) for one in messages):
         _misused(f"{file} names no unit: give --unit")
     return messages
 

@@ -92,6 +92,7 @@ def test_a_programs_second_run_has_a_name_of_its_own() -> None:
         lines.add(text)
     lines.send()
     assert [(one["run"], len(one["lines"])) for one in heard.told] == [("r1", 2), ("r1.2", 2)]
+    assert "another run" in heard.told[0]["broken_off"]
 
 
 def test_how_a_program_ended_is_told_where_its_run_had_no_end() -> None:

@@ -83,6 +83,15 @@ async def test_each_kind_of_file_is_recognised(floor: Stage, push: Push, tmp_pat
     assert (soaked.recording.lines, wired.program) == (2, "four wires")
 
 
+async def test_what_a_bmc_says_is_in_a_unit_is_an_inventory(floor: Stage, push: Push, tmp_path: Path) -> None:
+    gpu = {"@odata.type": "#Processor.v1_20_0.Processor", "PartNumber": "GPU", "SerialNumber": "G1"}
+    file = written(tmp_path / "bmc.json", {"/redfish/v1/Systems/1/Processors/GPU_0": gpu})
+    done = await push(file, "--unit", "T1", step=None)
+    assert (done.status, done.text.splitlines()[0]) == (0, f"{file}: applied")
+    assert "GPU" in done.text  # the one that did not report itself
+    assert "names no unit" in (await push(file, step=None)).text
+
+
 async def test_pending_and_rejected_are_not_on_the_record(floor: Stage, push: Push, tmp_path: Path) -> None:
     unknown = written(tmp_path / "unknown.json", openhtf(dut_id="NOBODY"))
     broken = written(tmp_path / "broken.json", openhtf(outcome="MAYBE"))
