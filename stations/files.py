@@ -1,4 +1,4 @@
-"""Files as messages: an OpenHTF record, a cable tester's report, OCP Test & Validation output, a BMC's Redfish resources.
+"""Files as messages: an OpenHTF record, a cable tester's report, OCP Test & Validation output, a BMC's resources.
 
 The same file for the same unit gives the same messages, by id too: pushed twice, it is on the record once.
 """
@@ -50,8 +50,8 @@ def read_file(path: Path, about: dict[str, str], form: Form | None = None) -> li
     form = form or recognise(text)
     if form is None:
         raise UnknownFileError(
-            f"{path} is no OpenHTF record (JSON), no OCP Test & Validation output, no cable tester's report (CSV) and no "
-            "Redfish resources by their odata ids (JSON)."
+            f"{path} is no OpenHTF record (JSON), no OCP Test & Validation output, no cable tester's report (CSV) "
+            "and no Redfish resources by their odata ids (JSON)."
         )
     name = hashlib.sha256(repr((sorted(about.items()), form, at.timestamp(), text)).encode()).hexdigest()
     told = list(_told(form, path, text, about, name, at))

@@ -72,13 +72,11 @@ Wait = Annotated[float, typer.Option("--wait", help="How long receipts are waite
 @station.command()
 def push(
     station: Name,
-    files: Annotated[
-        list[Path] | None, typer.Argument(help="OpenHTF records, cable reports, ocptv output, Redfish.")
-    ] = None,
+    files: Annotated[list[Path] | None, typer.Argument(help="What testers and BMCs wrote; see --form.")] = None,
     step: Annotated[str | None, typer.Option(help="Step of the unit's route.")] = None,
     unit: Unit = None,
     run: Run = None,
-    form: Annotated[Form | None, typer.Option("--form", help="What the files are, if it can't be seen.")] = None,
+    form: Annotated[Form | None, typer.Option("--form", help="What a file is, if it can't be seen.")] = None,
     purpose: For = Purpose.production,
     operator: Operator = None,
     fixture: Fixture = None,
