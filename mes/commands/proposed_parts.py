@@ -1,4 +1,4 @@
-"""Parts that a station is about to install: what speaks against each of them, before it is done."""
+"""Parts that a station is about to install, and lots that it takes from: what speaks against each beforehand."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -22,13 +22,16 @@ class Proposed:
         self.at = at
 
     def reasons_against(self, parent: SeenUnit, step: str) -> list[Reason]:
-        """All that speaks against installing each of them into a unit in a step."""
-        lines = _lines(parent.definition, step) if self.parts else None
-        return [why for part in self.parts for why in self._against(part, parent, lines)]
+        """All that speaks against installing each of them into a unit in a step, and what is loaded for it."""
+        if not (self.parts or self.sight.loaded):
+            return []
+        lines = _lines(parent.definition, step)
+        found = [why for part in self.parts for why in self._against(part, parent, lines)]
+        return [*found, *self._against_loaded(lines or ())]
 
     def _against(self, part: Child, parent: SeenUnit, lines: Sequence[BomLine] | None) -> Iterator[Reason]:
         shown = {"part": part.part, **({"serial": part.serial} if part.serial else {"lot": part.lot})}
-        label = f"{part.part} {part.serial or part.lot}"
+        label = f"{part.part} {part.serial or part.lot or ''}".strip()
         known = self.names.child(part) if part.serial else None
         child = self.sight.units[known.id] if known else None
         maker = part.maker or (known.maker if known else None) or None
@@ -37,6 +40,8 @@ class Proposed:
             yield reason("wrong_part", f"{label} is not approved for this step.", **shown, wanted=wanted)
         if part.serial and child is None:
             yield from self._against_unknown(part)
+        if not part.serial and not part.lot and not self._is_at_hand(part):
+            yield reason("not_loaded", f"No lot of {part.part} is loaded at the station.", part=part.part)
         if child:
             for why in reasons_against_building_in(child.progress, child.definition):
                 yield reason(why.code, f"{label}: {why.text}", **shown, **why.facts)
@@ -54,6 +59,22 @@ class Proposed:
             yield reason("unknown_unit", f"No order has made a {part.part} with the serial {part.serial}.", **shown)
         elif known and known.receipt_required:
             yield reason("not_received", f"{part.part} {part.serial} was never received.", **shown)
+
+    def _is_at_hand(self, part: Child) -> bool:
+        """Whether a part without serial and lot is there to be taken: loaded, or one of which no lots are kept."""
+        known = self.names.parts.get(part.part)
+        return (known is not None and known.tracking == "bulk") or any(
+            one.part == part.part and (not part.maker or one.maker in ("", part.maker)) for one in self.sight.loaded
+        )
+
+    def _against_loaded(self, lines: Sequence[BomLine]) -> Iterator[Reason]:
+        """Lots on hold that the step would take from."""
+        for one in self.sight.loaded:
+            held = in_force(concerning(self.sight.holds, part=one.part, lots=[one.id]), self.at)
+            if held and any(line.approves(one.part, one.maker or None) for line in lines):
+                holds = [{"id": hold.id, "scope": hold.scope, "reason": hold.reason} for hold in held]
+                text = f"{one.part} of lot {one.lot}, loaded at the station, is on hold."
+                yield reason("on_hold", text, part=one.part, lot=one.lot, holds=holds)
 
     def _concerning(self, part: Child, child: SeenUnit | None) -> Iterable[Hold]:
         lot = self.names.lots.get(lot_key(part)) if part.lot else None

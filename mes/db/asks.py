@@ -70,6 +70,15 @@ class SeenUnit:
         return self.product.definition if self.product else None
 
 
+class LoadedLot(NamedTuple):
+    """A lot that is loaded at the station; `maker` is empty where the station did not say it."""
+
+    id: str
+    part: str
+    maker: str
+    lot: str
+
+
 class Sight(NamedTuple):
     """All that was seen, at one moment. `named` are the carriers of each serial, current ones first."""
 
@@ -79,6 +88,7 @@ class Sight(NamedTuple):
     products: dict[str, Product]
     parts: dict[str, PartNumber]
     lots: dict[LotKey, str]
+    loaded: Sequence[LoadedLot]
     holds: Sequence[Hold]
 
 
@@ -113,6 +123,7 @@ class _Told(msgspec.Struct):
     units: list[_Unit]
     parts: list[PartNumber]
     lots: list[tuple[str, str, str, str]]
+    loaded: list[LoadedLot]
     holds: list[Hold]
 
 
@@ -130,7 +141,11 @@ _LOOK: Final = """
         SELECT l.part, l.maker, l.lot, l.id FROM lot l
         JOIN unnest($4::text[], $5::text[], $6::text[]) AS k (part, maker, lot)
           ON k.part = l.part AND k.maker = l.maker AND k.lot = l.lot
+    ), loaded AS (
+        SELECT g.lot_id, g.part, g.maker, l.lot FROM loading g JOIN lot l ON l.id = g.lot_id
+        WHERE g.station = $1 AND g.superseded_at IS NULL AND g.during @> $7::timestamptz
     ), concerned AS (
+        SELECT unnest(ARRAY[lot_id::text, part]) FROM loaded UNION ALL
         SELECT $1::text UNION ALL SELECT unnest($3::text[]) UNION ALL SELECT id::text FROM known_lot
         UNION ALL SELECT unnest(ARRAY[id::text, part, order_number]) FROM seen
         UNION ALL SELECT unnest(string_to_array(position.value, '+'))
@@ -158,9 +173,12 @@ _LOOK: Final = """
                  ORDER BY lower(i.during) LIMIT 1))), '[]') FROM seen u),
         'parts', (
             SELECT coalesce(json_agg(json_build_array(p.part, p.source, p.receipt_required, (
-                SELECT d.id FROM product d WHERE d.part = p.part ORDER BY d.released_at DESC, d.id DESC LIMIT 1))),
+                SELECT d.id FROM product d WHERE d.part = p.part ORDER BY d.released_at DESC, d.id DESC LIMIT 1),
+                p.tracking)),
                 '[]') FROM part p WHERE p.part = ANY($3::text[])),
         'lots', (SELECT coalesce(json_agg(json_build_array(part, maker, lot, id)), '[]') FROM known_lot),
+        'loaded', (SELECT coalesce(json_agg(json_build_array(lot_id, part, maker, lot) ORDER BY lot, part), '[]')
+                   FROM loaded),
         'holds', (
             SELECT coalesce(json_agg(json_build_array(id, scope, key, reason, lower(during), upper(during))
                                      ORDER BY id), '[]')
@@ -216,7 +234,8 @@ async def look(
     at: datetime,
 ) -> Sight:
     """See all that an ask names: its station, the carriers of its serials, the parts and lots that are proposed; and
-    the holds in force `at` that moment on any of these, on what the units contain, and on the station."""
+    what is loaded there, and the holds in force `at` that moment on any of these, on what the units contain, and on the
+    station."""
     some = list(lots)
     text = await connection.fetchval(
         _LOOK,
@@ -240,6 +259,7 @@ async def look(
         known,
         {one.part: one for one in told.parts},
         {LotKey(part, maker, lot): lot_id for part, maker, lot, lot_id in told.lots},
+        told.loaded,
         told.holds,
     )
 

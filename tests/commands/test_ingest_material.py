@@ -1,15 +1,18 @@
 """Lots loaded at stations end in the units that took from them, whatever comes in what order."""
 
+import json
 import random
 from collections.abc import Sequence
 from copy import deepcopy
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from mes.commands.holds import place
+from mes.commands.asking import answer
+from mes.commands.holds import place, release
 from mes.db.session import driver
-from mes.formats.messages import Message
+from mes.formats.messages import Message, decode
 from tests.stage import GPU, TRAY, Stage, time
 from tests.stored_floor import assert_folded_from_journal
 
@@ -243,3 +246,54 @@ async def test_any_order_and_any_batches_end_the_same(stage: Stage, seed: int) -
         ("T3", None, 3, ["L1", "L3"]),
         ("T4", "L3", 4, ["L3"]),
     ]
+
+
+async def asked(stage: Stage, id: str, *parts: dict[str, Any]) -> list[tuple[str, str | None]]:
+    """The reasons against building T1 at as-1 now, each with the lot that it names."""
+    stage.now += timedelta(seconds=1)
+    data = {"unit": "T1", "step": "build", "parts": list(parts)}
+    event = {"specversion": "1.0", "id": id, "source": "stations/as-1", "type": "mes.step.asked", "time": time(0)}
+    (ask,) = decode("as-1", "ask", json.dumps({**event, "data": data}).encode())
+    assert isinstance(ask, Message)
+    answered = await answer(stage.database, ask, (), stage.now)
+    return [(one.code, one.facts.get("lot")) for one in answered.reasons]
+
+
+async def test_a_station_with_a_held_lot_is_granted_nothing_that_takes_of_it(stage: Stage) -> None:
+    await stage.release("T1")
+    await receive(stage, "L1", "L2")
+    await stage.send([stage.load("L1", 0), stage.load("P1", 0, part="GPU-2")])
+    assert await asked(stage, "a1") == []
+    async with stage.database.transaction() as connection:
+        held = await place(connection, "lot", "L1", "porous", stage.act())
+        await place(connection, "lot", "P1", "of another product", stage.act())
+    assert await asked(stage, "a2") == [("on_hold", "L1"), ("on_hold", "P1")]
+    await stage.send([stage.load("L2", 1), stage.unload("P1", 1, part="GPU-2")])
+    assert await asked(stage, "a3") == []
+    await stage.send([stage.load("L1", 2)])
+    assert await asked(stage, "a4") == [("on_hold", "L1")]
+    async with stage.database.transaction() as connection:
+        await release(connection, held, stage.act()._replace(at=stage.now))
+    stage.now += timedelta(seconds=1)
+    assert await asked(stage, "a5") == []
+
+
+async def test_what_the_step_does_not_take_holds_nothing_up(stage: Stage) -> None:
+    await stage.release("T1")
+    await stage.set_up({**SCREW, "part": "PASTE"})
+    await stage.send([stage.load("P9", 0, part="PASTE")])
+    async with stage.database.transaction() as connection:
+        await place(connection, "lot", "P9", "dry", stage.act())
+    assert await asked(stage, "a1") == []
+
+
+async def test_asked_with_material_of_which_nothing_is_loaded(stage: Stage) -> None:
+    await stage.release("T1")
+    screws = {"part": "SCREW-1", "quantity": 4}
+    assert await asked(stage, "a1", screws) == [("not_loaded", None)]
+    await stage.send([stage.load("L1", 0, maker="Acme")])
+    assert await asked(stage, "a2", screws) == []
+    assert await asked(stage, "a3", {**screws, "maker": "Bolt"}) == [("not_loaded", None)]
+    await stage.set_up({**SCREW, "tracking": "bulk"})
+    await stage.send([stage.unload("L1", 1, maker="Acme")])
+    assert await asked(stage, "a4", screws) == []
