@@ -5,8 +5,9 @@ records the answer only if the unit is as the first one saw it, and else says so
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
@@ -17,6 +18,7 @@ from mes.db.inbox import Ticket
 from mes.db.journal import CHANNEL, Head, Written
 from mes.db.lots import LotKey
 from mes.db.products import PartNumber, Product, products_seen
+from mes.db.session import DIRECT_MAX, Database
 from mes.db.units import NamedUnit, progress_text
 from mes.domain.facts import Station
 from mes.domain.hold import Hold
@@ -182,7 +184,7 @@ _LOOK: Final = """
         'holds', (
             SELECT coalesce(json_agg(json_build_array(id, scope, key, reason, lower(during), upper(during))
                                      ORDER BY id), '[]')
-            FROM hold WHERE key = ANY(ARRAY(SELECT * FROM concerned)) AND during @> $7))
+            FROM hold WHERE key = ANY(ARRAY(SELECT * FROM concerned)) AND during @> $7))::text
     """
 
 _RECORD: Final = f"""
@@ -215,6 +217,26 @@ _UNSETTLED: Final = """
     SELECT t.source, t.id FROM unnest($1::text[], $2::text[]) AS t (source, id)
     WHERE NOT EXISTS (SELECT FROM inbox i WHERE i.source = t.source AND i.id = t.id)
     """
+
+
+_OPEN_PRODUCTS: Final = "SELECT DISTINCT product_id::text FROM work_order WHERE ended_at IS NULL"
+_NOBODY: Final = "00000000-0000-0000-0000-000000000000"
+
+
+async def make_ready(database: Database) -> None:
+    """Have all that an ask takes made beforehand: connections, plans, and the definitions of what is being built.
+
+    The first ask of a shift would wait for it, and the others behind it.
+    """
+    now = datetime.now(UTC)
+    async with AsyncExitStack() as taken:
+        for _ in range(DIRECT_MAX):
+            connection = await taken.enter_async_context(database.direct())
+            await look(connection, "", (), (), (), now)
+            await unsettled(connection, ())
+            # There is no such unit, so nothing is recorded.
+            await connection.fetchrow(_RECORD, _NOBODY, "0", "", "", now, b"", "", 0, b"", _NOBODY, "", "", now)
+        await products_seen(connection, [row[0] for row in await connection.fetch(_OPEN_PRODUCTS)])
 
 
 class Recorded(StrEnum):

@@ -53,7 +53,7 @@ _READ_AND_BUILT: Final = f"""
     WITH RECURSIVE reading AS MATERIALIZED (SELECT unit_id, at, items FROM inventory WHERE id = $1),
     {_tree("(SELECT unit_id FROM reading)", "(SELECT at FROM reading)")}
     SELECT (SELECT items FROM reading) AS items, (
-        SELECT coalesce(json_agg(json_build_array(tree.path, tree.part, u.serial) ORDER BY tree.path), '[]')
+        SELECT coalesce(json_agg(json_build_array(tree.path, tree.part, u.serial) ORDER BY tree.path)::text, '[]')
         FROM tree LEFT JOIN unit u ON u.id = tree.child_id WHERE NOT tree.is_cycle) AS built
     """
 

@@ -20,8 +20,9 @@ from mes.mqtt.bridge import Bridge, Delivery
 
 log = logging.getLogger(__name__)
 
-IN_HAND_MAX: Final = 32
-"""Most asks that are decided at the same time; those that only wait for other messages are among them."""
+IN_HAND_MAX: Final = 1000
+"""Most asks in hand; the broker keeps the others. Most of these only wait, for their turn or for other messages, so it
+is more than a floor has stations: one that waits for a message that never comes holds up nobody else."""
 RETRY_S: Final = 1.0
 
 
@@ -83,8 +84,8 @@ class Answering:
         except Exception as error:
             if not self._is_infrastructure(error):
                 raise  # nothing of an ask gets here: a fault of ours
-            log.warning("the database is away; asks wait: %s", error)
-            self._bridge.drop(RETRY_S)
+            if self._bridge.drop_delivering([delivery], RETRY_S):  # else another one has, and said so
+                log.warning("the database is away; asks wait: %s", error)
         finally:
             self._free.release()
 

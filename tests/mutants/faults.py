@@ -125,6 +125,14 @@ FAULTS = (
         ("tests/commands/test_ingest.py::test_order_batches_and_repeats_never_matter",),
     ),
     Fault(
+        "grant-by-what-was",
+        "A step is granted by what is so when the grant is recorded.",
+        "mes/db/asks.py",
+        "        SELECT id FROM unit WHERE id = $1 AND xmin = $2::text::xid FOR NO KEY UPDATE\n",
+        "        SELECT id FROM unit WHERE id = $1 AND $2::text IS NOT NULL FOR NO KEY UPDATE\n",
+        ("tests/commands/test_asking.py::test_what_moves_the_unit_meanwhile_is_taken_into_account",),
+    ),
+    Fault(
         "watched-limit-ignored",
         "A limit that is broken too long while a run is on fails it.",
         "mes/domain/live_limits.py",
