@@ -8,9 +8,11 @@ import pytest
 from playwright.async_api import expect
 
 from mes.app import create_app
+from mes.commands.ingest import settle
 from mes.commands.lines import LineCalendar, StationOfLine, put_line
 from mes.commands.logins import close_login
 from mes.db import sequencer
+from mes.formats.messages import decode
 from mes.queries.board import Floor
 from mes.queries.queues import Queue, by_line
 from mes.settings import Settings
@@ -154,6 +156,19 @@ async def test_a_line_that_is_not_there(visitor: Visitor) -> None:
     answer = await visitor.get("/?line=nowhere")
     assert (answer.status_code, "No line has this name" in answer.text) == (404, True)
     assert (await visitor.get("/?show=nonsense")).status_code == 422
+
+
+async def test_a_rejected_message_leads_to_its_station_s_and_widens_nothing(visitor: Visitor, floor: BusyFloor) -> None:
+    await settle(visitor.database, decode("assembly-01", "run", b"{"), floor.now)
+    while await sequencer.number(visitor.database):
+        pass
+    async with served(visitor.app) as address, opened(address, visitor.logins["viewer"]) as page:
+        await page.goto(f"{address}/")
+        await expect(page.locator("#events a", has_text="assembly-01")).to_be_visible()
+        beyond = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert beyond <= 0, "no long name may push the page to the side"
+        await page.locator("#events a", has_text="assembly-01").click()
+        await expect(page.locator(".stuck tbody tr")).to_have_count(1)
 
 
 async def test_names_are_never_markup(visitor: Visitor, floor: BusyFloor) -> None:
