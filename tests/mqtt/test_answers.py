@@ -231,6 +231,17 @@ async def test_what_never_comes_is_not_waited_for_for_ever(stage: Stage, asker: 
     assert [(one["code"], one["facts"]) for one in answer["reasons"]] == [("facts_pending", {"messages": ["lost"]})]
 
 
+async def test_who_waits_for_what_never_comes_holds_up_nobody_else(stage: Stage, asker: Any) -> None:
+    await stage.release("T1")
+    waiting, other = await asker("as-1"), await asker("ft-1")
+    for number in range(60):
+        await waiting.say(waiting.event(f"w{number}", "T1", "build", after=["lost"]))
+    began = time.monotonic()
+    assert codes(await other.ask("a1", "T1", "test")) == ["predecessor_open", "as_built_incomplete"]
+    assert time.monotonic() - began < 1.5
+    assert codes(await waiting.hear("w59")) == ["facts_pending"]
+
+
 async def test_a_hold_refuses_until_it_is_released(stage: Stage, asker: Any) -> None:
     await stage.release("T1")
     station = await asker("as-1")
@@ -303,6 +314,33 @@ async def test_asks_survive_a_database_that_goes_away(
     await cutting
     assert all(answer["granted"] for answer in answers)
     assert await entries(stage) == 40
+
+
+async def test_nothing_is_answered_while_the_database_is_away(
+    stage: Stage, asker: Any, database_url: str, broker: Broker
+) -> None:
+    """Silence: the station stops or goes on, as its step says. What was asked is answered when the database is back."""
+    needs_mosquitto(broker)
+    await stage.release("T1")
+    station = await asker("as-1")
+    address, _, name = database_url.rpartition("/")
+    await shut(f"{address}/postgres", name, to_all=True)
+    await station.say(station.event("a1", "T1", "build"))
+    with pytest.raises(TimeoutError):
+        await station.hear("a1", 2)
+    await shut(f"{address}/postgres", name, to_all=False)
+    assert (await station.hear("a1"))["granted"]
+    assert await entries(stage) == 1
+
+
+async def shut(server_url: str, name: str, *, to_all: bool) -> None:
+    """Let nobody use a database, or everybody again."""
+    connection = await asyncpg.connect(server_url, ssl=False)
+    try:
+        await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {not to_all}")
+        await connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+    finally:
+        await connection.close()
 
 
 async def cut_connections(database_url: str) -> None:
