@@ -17,6 +17,7 @@ from mes.rest.health import health
 from mes.rest.holds import holds
 from mes.rest.journal import journal
 from mes.rest.lines import lines, stations
+from mes.rest.material import material
 from mes.rest.messages import messages, twin
 from mes.rest.nonconformances import nonconformances
 from mes.rest.openapi import openapi
@@ -37,6 +38,7 @@ ROUTERS = (
     lines,
     stations,
     goods_receipts,
+    material,
     units,
     runs,
     recall,

@@ -12,6 +12,8 @@ from mes.formats.messages import (
     Child,
     Defect,
     Identifier,
+    MaterialLoaded,
+    MaterialUnloaded,
     PartInstalled,
     PartReceived,
     PartRemoved,
@@ -35,7 +37,12 @@ def serialized(part: str, serial: str, maker: str | None = None) -> Child:
 
 def of_lot(part: str, lot: str, quantity: Decimal | float | int | None = None, maker: str | None = None) -> Child:
     """Some of a lot: how many, or metres, kilograms … as the bill of materials counts it."""
-    return Child(part, lot=lot, quantity=None if quantity is None else Decimal(str(quantity)), maker=maker)
+    return Child(part, lot=lot, quantity=_amount(quantity), maker=maker)
+
+
+def of_loaded(part: str, quantity: Decimal | float | int, maker: str | None = None) -> Child:
+    """Some of what is loaded at the station: the MES knows of which lot, see `Facts.load`."""
+    return Child(part, quantity=_amount(quantity), maker=maker)
 
 
 def unit_ref(unit: str | UnitRef) -> UnitRef:
@@ -138,6 +145,37 @@ class Facts(ABC):
             )
         )
 
+    def load(
+        self,
+        part: str,
+        lot: str,
+        *,
+        maker: str | None = None,
+        quantity: Decimal | float | int | None = None,
+        place: str | None = None,
+        at: datetime | None = None,
+        operator: str | None = None,
+    ) -> str:
+        """A lot was mounted: what is installed `of_loaded` comes from it until it is unloaded or another is loaded.
+
+        `place` names a feeder, where the station has several for one part number.
+        """
+        return self.post(MaterialLoaded(part, lot, at or _now(), maker, _amount(quantity), place, operator))
+
+    def unload(
+        self,
+        part: str,
+        lot: str,
+        *,
+        maker: str | None = None,
+        left: Decimal | float | int | None = None,
+        place: str | None = None,
+        at: datetime | None = None,
+        operator: str | None = None,
+    ) -> str:
+        """A lot was taken off, from one `place` or wherever it was; `left`: how much was left of it."""
+        return self.post(MaterialUnloaded(part, lot, at or _now(), maker, _amount(left), place, operator))
+
     def receive(self, child: Child, *, at: datetime | None = None, date_code: str | None = None) -> str:
         """A bought part, or some of a lot, arrived."""
         said = PartReceived(
@@ -158,6 +196,10 @@ class Facts(ABC):
     ) -> str:
         """A unit left the floor."""
         return self.post(UnitShipped(unit_ref(unit), at or _now(), order, to))
+
+
+def _amount(quantity: Decimal | float | int | None) -> Decimal | None:
+    return None if quantity is None else Decimal(str(quantity))
 
 
 def _now() -> datetime:

@@ -40,6 +40,7 @@ ROLES: Mapping[str, frozenset[str]] = {
     "GET /stations/{station}": READERS,
     "POST /stations/{station}/messages": _STATIONS,
     "POST /goods-receipts": frozenset({"erp", "operator", "supervisor", "admin"}),
+    "GET /material": READERS,
     "GET /units": READERS,
     "GET /units/{serial}": READERS,
     "GET /units/{serial}/history": READERS,

@@ -1,18 +1,22 @@
 """Lots in genealogy and recall: named by a scan, taken from what was loaded at the station, or one of several."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 
+import pytest
 import pytest_asyncio
 
 from mes.commands.holds import place
 from mes.db.contents import contents
 from mes.db.lookup import find_unit
 from mes.db.session import Database
+from mes.domain.refusals import Refusal
 from mes.queries.bench import unit_on_bench
 from mes.queries.genealogy import Node, genealogy
 from mes.queries.impediments import impediments
+from mes.queries.material import LoadingView, Where, list_loadings
 from mes.queries.where_used import Sought, Use, When, where_used
-from tests.stage import Stage
+from tests.stage import START, Stage
 
 
 @pytest_asyncio.fixture
@@ -111,3 +115,31 @@ async def test_a_hold_on_a_lot_stands_in_the_way_of_whatever_may_be_of_it(stage:
             assert len((await unit_on_bench(connection, unit.id)).holds) == holds
             lots = {one.lot_id for one in await contents(connection, unit.id) if one.lot_id}
             assert len(lots) == holds + 1
+
+
+async def loadings(stage: Stage, at: float | None = None, **where: str) -> list[LoadingView]:
+    moment = START + timedelta(seconds=at) if at is not None else None
+    async with stage.database.reading() as connection:
+        page = await list_loadings(connection, "main", Where(**where), moment=moment, limit=10, cursor=None)
+        return page.items
+
+
+async def test_what_is_loaded_where_and_how_much_of_it_was_used(stage: Stage) -> None:
+    assert [(one.lot, one.place, one.used) for one in await loadings(stage)] == [("L1", "F1", 4), ("L2", "F2", 0)]
+    assert [one.lot for one in await loadings(stage, at=3)] == ["L1"]
+    assert [one.station for one in await loadings(stage, lot="L2", part="SCREW-1", station="as-1")] == ["as-1"]
+    assert await loadings(stage, station="ft-1") == []
+    with pytest.raises(Refusal, match="No station"):
+        await loadings(stage, station="nobody")
+
+
+async def test_more_used_than_was_loaded_shows(stage: Stage) -> None:
+    await stage.send([stage.unload("L1", 10), stage.unload("L2", 10), stage.load("L9", 11, quantity=10)])
+    await stage.send([stage.draw("T1", 12, 4), stage.draw("T2", 13, 4)])
+    child = {"part": "SCREW-1", "lot": "L9", "quantity": 1}
+    await stage.send([stage.message("removed", "as-1", 14, parent="T1", position="SCREWS", child=child)])
+    (one,) = await loadings(stage, lot="L9")
+    assert (one.quantity, one.used, one.overdrawn) == (10, 8, False)
+    await stage.send([stage.unload("L9", 20, quantity=3)])
+    (one,) = await loadings(stage, lot="L9")
+    assert (one.left, one.overdrawn) == (3, True)

@@ -21,7 +21,7 @@ from mes.formats.messages import (
 )
 from stations.alarms import Alarm
 from stations.client import TooLargeError
-from stations.facts import of_lot, serialized
+from stations.facts import of_loaded, of_lot, serialized
 from stations.spool import Spool, SpoolFullError
 from tests import parts
 from tests.embedded.programs import wait_until
@@ -41,6 +41,9 @@ def test_every_fact_is_one_call_and_gets_its_receipt(open_station: Opener, mes: 
             station.install("CB-1", "W", of_lot("WIRE", "L1", 2.48)),
             station.remove("CB-1", "J-A", serialized("CON", "C1"), reason="bent"),
             station.complete("CB-1", "crimp", run="r1"),
+            station.load("WIRE", "L2", quantity=500, place="F1", operator="m.rossi"),
+            station.install("CB-1", "W", of_loaded("WIRE", 2.5)),
+            station.unload("WIRE", "L2", left=497.5, place="F1"),
             station.report("CB-1", "t", begun, _now(), "pass", measurements=[ReportedMeasurement("h", 2.1, "mm")]),
         ]
         fates = station.await_receipts()
@@ -53,8 +56,12 @@ def test_every_fact_is_one_call_and_gets_its_receipt(open_station: Opener, mes: 
         "mes.part.installed",
         "mes.part.removed",
         "mes.step.completed",
+        "mes.material.loaded",
+        "mes.part.installed",
+        "mes.material.unloaded",
         "mes.run.reported",
     ]
+    assert (heard[sent[6]].data.child.lot, heard[sent[7]].data.quantity) == (None, Decimal("497.5"))
     assert heard[sent[2]].data.child.quantity == Decimal("2.48")
     assert {one.source for one in heard.values()} == {"stations/s1"}
 
