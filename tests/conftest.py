@@ -18,6 +18,15 @@ from tests import parts
 
 Report = pytest.TestReport | pytest.CollectReport
 
+PROCESSES_MAX = 4
+"""Each has a PostgreSQL server of its own."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The whole suite runs in as many processes as there are cores; what somebody names runs in this one."""
+    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return min(os.cpu_count() or 1, PROCESSES_MAX) if is_whole else 0
+
 
 def no_skip(report: Report) -> Report:
     """Turn a skip into a failure where every test must run."""

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 SKIPS = {
@@ -15,13 +17,20 @@ SKIPS = {
 }
 
 
-def outcome(folder: Path, everything: bool) -> subprocess.CompletedProcess[str]:
+def outcome(folder: Path, everything: bool, *options: str) -> subprocess.CompletedProcess[str]:
     """Run tests that skip themselves in every way there is, by the rules of this project's conftest."""
     for name, source in SKIPS.items():
         (folder / f"test_{name}.py").write_text(f"import pytest\n{source}")
     environment = {name: value for name, value in os.environ.items() if name != "MES_TESTS_ALL"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider", str(folder)]
-    command += ["--rootdir", str(folder), "-c", str(ROOT / "pyproject.toml"), "--continue-on-collection-errors"]
+    command += [
+        "--rootdir",
+        str(folder),
+        "-c",
+        str(ROOT / "pyproject.toml"),
+        "--continue-on-collection-errors",
+        *options,
+    ]
     return subprocess.run(
         command,
         env=environment | ({"MES_TESTS_ALL": "1"} if everything else {}),
@@ -32,8 +41,9 @@ def outcome(folder: Path, everything: bool) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_skip_is_a_failure_where_every_test_must_run(tmp_path: Path) -> None:
-    strict = outcome(tmp_path, everything=True)
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_skip_is_a_failure_where_every_test_must_run(tmp_path: Path, processes: str) -> None:
+    strict = outcome(tmp_path, True, "-n", processes)
     assert strict.returncode != 0
     assert strict.stdout.count("MES_TESTS_ALL=1 allows no skipped test") >= len(SKIPS)
     assert "no broker here" in strict.stdout
@@ -42,6 +52,6 @@ def test_skip_is_a_failure_where_every_test_must_run(tmp_path: Path) -> None:
 
 
 def test_skip_is_only_reported_otherwise(tmp_path: Path) -> None:
-    lenient = outcome(tmp_path, everything=False)
+    lenient = outcome(tmp_path, False)
     assert f"{len(SKIPS)} skipped" in lenient.stdout
     assert " failed" not in lenient.stdout
