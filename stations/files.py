@@ -67,6 +67,13 @@ def recognise(text: str) -> Form | None:
     return "cable-report" if "Test Results" in text and "," in text else None
 
 
+def unit_of(data: dict[str, Any]) -> str | None:
+    """The serial of the unit that a message of a file is about, as it was given or as a record names it."""
+    unit = data.get("unit", data.get("dut_id"))
+    serial = unit.get("serial") if isinstance(unit, dict) else unit
+    return serial if isinstance(serial, str) and serial else None
+
+
 def _told(
     form: Form, path: Path, text: str, about: dict[str, str], name: str, at: datetime
 ) -> Iterator[dict[str, Any]]:

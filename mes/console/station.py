@@ -15,12 +15,13 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from mes.console.running import fail
+from mes.console.verdicts import RestAccess, RestUrl, TokenFile, UnknownVerdictError, rest_access, verdicts
 from mes.embedded.broker import remembered_url
 from mes.formats.messages import RunStop, SettledMessage
 from mes.settings import settings
 from stations.beside import Place, left, take_place
 from stations.client import Station, TooLargeError
-from stations.files import TYPES, FromFile, UnknownFileError, read_file, without_attachments
+from stations.files import TYPES, FromFile, UnknownFileError, read_file, unit_of, without_attachments
 from stations.ocptv_agent import About, Lines, Program, follow
 from stations.spool import SpoolError
 
@@ -87,21 +88,28 @@ def push(
     mqtt: Version = Mqtt.v3,
     spools: Folder = None,
     wait_s: Wait = 30.0,
+    rest: RestUrl = None,
+    token: TokenFile = None,
 ) -> None:
     """Send files of testers and BMCs, and say what became of them. The same file twice is on the record once.
 
-    Without files: send what earlier calls left in the spools. Exit status 0: all of it is on the record; 1: something
-    is pending, rejected or without a receipt (without one it stays in the spool); 2: wrong usage.
+    Where REST can be read, the MES's verdict of each run is told, too. Without files: send what earlier calls left in
+    the spools. Exit status 0: all of it is on the record, whatever the verdict; 1: something is pending, rejected or
+    without a receipt (without one it stays in the spool); 2: wrong usage.
     """
     connect = _connector(station, url, user, password, authority, mqtt)
+    access = _access(rest, token)
     if not files:
         raise typer.Exit(_send_left(connect, station, spools, wait_s))
     about = _known(unit=unit, step=step, run=run, purpose=purpose.value, operator=operator, fixture=fixture)
     read = [(file, _read(file, about, form)) for file in files]
     with _beside(connect, station, "push", spools) as speaker:
-        sent = [(file, _forward(speaker, file, messages)) for file, messages in read]
-        fates = speaker.await_receipts([id for _, ids in sent for id in ids], timeout_s=wait_s)
-    whole = [_tell(file, ids, fates) for file, ids in sent]
+        sent = [(file, messages, _forward(speaker, file, messages)) for file, messages in read]
+        fates = speaker.await_receipts([id for _, _, ids in sent for id in ids], timeout_s=wait_s)
+    whole = []
+    for file, messages, ids in sent:
+        whole.append(_tell(file, ids, fates))
+        _tell_verdicts(access, station, messages, [id for id in ids if id in fates and fates[id].fate in ON_RECORD])
     raise typer.Exit(0 if all(whole) else 1)
 
 
@@ -274,6 +282,30 @@ def _tell(file: Path, ids: Sequence[str], fates: dict[str, SettledMessage]) -> b
     for text in dict.fromkeys(one.text for id in ids if id in fates for one in fates[id].reasons):
         typer.echo(f"  {text}")
     return set(found) <= ON_RECORD
+
+
+def _access(rest: str | None, token: Path | None) -> RestAccess | None:
+    try:
+        return rest_access(rest, token, settings())
+    except OSError as error:
+        _misused(f"the token for REST can't be read: {error}")
+
+
+def _tell_verdicts(
+    access: RestAccess | None, station: str, messages: Sequence[FromFile], recorded: Sequence[str]
+) -> None:
+    """Say what the MES judged of the runs in a file, as far as they are on the record."""
+    units = dict.fromkeys(unit for one in messages if one.type != TYPES["redfish"] and (unit := unit_of(one.data)))
+    if access is None or not recorded:
+        return
+    for unit in units:
+        try:
+            for one in verdicts(access, station, unit, recorded):
+                typer.echo(f"  {one}")
+                for text in one.reasons if one.verdict != "pass" else ():
+                    typer.echo(f"    {text}")
+        except UnknownVerdictError as error:
+            typer.echo(f"  {error}. It is on the unit's page.", err=True)
 
 
 def _read(file: Path, about: dict[str, str], form: Form | None) -> list[FromFile]:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,13 +14,17 @@ import pytest
 from typer.testing import CliRunner
 
 from mes.__main__ import app
+from mes.app import create_app
+from mes.commands.access import add_token
 from mes.embedded.broker import Broker
+from mes.settings import Settings
 from stations.files import UnknownFileError, read_file
 from stations.spool import Spool, default_path
 from tests.formats.test_cable_report import report
 from tests.formats.test_openhtf import measured, phase, record
 from tests.stage import Stage
 from tests.stations.test_ocptv_agent import SCHEMA, line, runs
+from tests.web.browser import served
 
 
 class Said(NamedTuple):
@@ -100,6 +105,35 @@ async def test_pending_and_rejected_are_not_on_the_record(floor: Stage, push: Pu
     assert f"{unknown}: pending" in done.text
     assert "NOBODY" in done.text
     assert f"{broken}: rejected" in done.text
+
+
+async def test_the_verdict_is_told_and_is_not_the_exit_status(floor: Stage, push: Push, tmp_path: Path) -> None:
+    async with floor.database.transaction() as connection:
+        token = await add_token(connection, "shell", "viewer", at=datetime.now(UTC))
+    (tmp_path / "token").write_text(token + "\n")
+    rest = create_app(floor.database, Settings())
+    async with served(rest) as address:
+        reading = ["--rest", address, "--token-file", tmp_path / "token"]
+        power = phase(power=measured(measured_value=250.0, units={"code": "WTT", "suffix": "W"}))
+        times = {"start_time_millis": 1_750_000_100_000, "end_time_millis": 1_750_000_160_000}
+        bad = written(tmp_path / "bad.json", record(power, **times))
+        good = written(tmp_path / "good.json", openhtf())
+        done = await push(bad, good, *reading)
+        assert done.status == 0, done.text
+        lines = done.text.splitlines()
+        assert "  verdict of test: fail (claimed pass)" in lines, done.text
+        assert "    power is 250 W; it must be from 100 to 200 W." in lines, done.text
+        assert lines[-1] == "  verdict of test: pass"
+        soak = written(tmp_path / "soak.txt", f"{SCHEMA}\n{line(1)}\n")
+        assert "verdict of" not in (await push(soak, "--unit", "T1", *reading)).text, "it has no end yet"
+    (tmp_path / "token").write_text("wrong")
+    async with served(rest) as address:
+        again = await push(bad, "--rest", address, "--token-file", tmp_path / "token")
+        assert (again.status, "The verdict can't be read" in again.text) == (0, True)
+    away = await push(bad, "--rest", "http://127.0.0.1:1", "--token-file", tmp_path / "token")
+    assert (away.status, "The verdict can't be read" in away.text) == (0, True)
+    lost = await push(bad, "--token-file", tmp_path / "none")
+    assert (lost.status, "the token for REST can't be read" in lost.text) == (2, True)
 
 
 async def test_what_no_receipt_came_for_is_sent_by_the_next_call(
