@@ -2,156 +2,31 @@
 
 import asyncio
 import json
-import os
-import sys
 import time
-from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from sqlalchemy import text
 
 from mes.commands import holds
 from mes.commands.act import Act
 from mes.commands.ingest import settle
-from mes.db.session import Database
 from mes.embedded.broker import Broker
-from mes.mqtt import topics
 from mes.mqtt.answers import answer_topic
 from mes.mqtt.bridge import Bridge
-from tests.embedded.programs import wait_until
-from tests.mqtt.floor import V311, send
+from tests.mqtt.floor import send
+from tests.mqtt.line import codes, entries
 from tests.parts import needs_mosquitto
-from tests.stage import GPU, START, TRAY, Stage
+from tests.stage import START, Stage
 from tests.stored_floor import assert_folded_from_journal
-
-MADE_GPU = {**GPU, "part": "GPU-M", "source": "made", "route": [{"step": "bake", "station_kind": "oven"}]}
-TRAY_OF_MADE = {
-    **TRAY,
-    "part": "TRAY-2",
-    "bom": [{"position": "GPU1", "part": "GPU-M"}],
-    "route": [{"step": "build", "station_kind": "assembly", "installs": ["GPU1"]}],
-    "characteristics": [],
-}
-
-
-@pytest.fixture
-async def stage(database_url: str) -> AsyncIterator[Stage]:
-    database = Database(database_url)
-    stage = Stage(database, now=datetime.now(UTC))
-    await stage.set_up(GPU, TRAY, MADE_GPU, TRAY_OF_MADE)
-    yield stage
-    await database.close()
-
-
-class Answerer:
-    """`mes answer` as a process of its own, that can be killed and started again."""
-
-    def __init__(self, database_url: str, broker_url: str, ready: Path) -> None:
-        self.env = {**os.environ, "MES_DATABASE_URL": database_url, "MES_MQTT_URL": broker_url}
-        self.ready = ready
-        self.process: Process | None = None
-
-    async def start(self) -> None:
-        self.ready.unlink(missing_ok=True)
-        argv = [sys.executable, "-m", "mes", "answer", "--ready-file", str(self.ready)]
-        self.process = await asyncio.create_subprocess_exec(*argv, env=self.env)
-        await asyncio.to_thread(wait_until, self.ready.exists)
-
-    async def kill(self) -> None:
-        assert self.process is not None
-        with suppress(ProcessLookupError):
-            self.process.kill()
-        await self.process.wait()
-
-
-@pytest.fixture
-async def answerer(stage: Stage, broker: Broker, tmp_path: Path) -> AsyncIterator[Answerer]:
-    answerer = Answerer(stage.database.url, broker.url, tmp_path / "ready")
-    await answerer.start()
-    yield answerer
-    await answerer.kill()
-
-
-class Asker:
-    """A station at its topic of answers, that speaks plain JSON."""
-
-    def __init__(self, url: str, name: str) -> None:
-        self.url = url
-        self.name = name
-        self.waiting: dict[str, dict[str, Any]] = {}
-        self.heard: list[str] = []
-        self.bridge = Bridge(url, name, topics.station_subscriptions(name), protocols=V311)
-
-    def event(self, id: str, unit: str, step: str, **more: Any) -> bytes:
-        event = {
-            "specversion": "1.0",
-            "id": id,
-            "source": f"stations/{self.name}",
-            "type": "mes.step.asked",
-            "time": datetime.now(UTC).isoformat(),
-            "data": {"unit": unit, "step": step, **more},
-        }
-        return json.dumps(event).encode()
-
-    async def say(self, payload: bytes) -> None:
-        await asyncio.to_thread(send, self.url, [(f"mes/v1/{self.name}/ask", payload, None)])
-
-    async def hear(self, id: str, within_s: float = 15) -> dict[str, Any]:
-        """The next answer to an ask; others that come before it are kept for whoever waits for them."""
-        async with asyncio.timeout(within_s):
-            while id not in self.waiting:
-                (one,) = await self.bridge.get_batch(1)
-                self.bridge.ack([one])
-                event = json.loads(one.payload)
-                assert (event["type"], event["source"]) == ("mes.step.answered", "mes/main")
-                self.waiting[event["data"]["asked"]] = event["data"]
-                self.heard.append(event["data"]["asked"])
-        return self.waiting.pop(id)
-
-    async def ask(self, id: str, unit: str, step: str, **more: Any) -> dict[str, Any]:
-        await self.say(self.event(id, unit, step, **more))
-        return await self.hear(id)
-
-
-@pytest.fixture
-async def asker(answerer: Answerer, broker: Broker) -> AsyncIterator[Callable[[str], Any]]:
-    """Makes stations that ask."""
-    made: list[Asker] = []
-
-    async def make(name: str) -> Asker:
-        one = Asker(broker.url, name)
-        await one.bridge.__aenter__()
-        await one.bridge.connected()
-        made.append(one)
-        return one
-
-    yield make
-    for one in made:
-        await one.bridge.__aexit__(None, None, None)
-
-
-def codes(answer: dict[str, Any]) -> list[str]:
-    return [one["code"] for one in answer.get("reasons", [])]
 
 
 def now_s() -> float:
     """This moment, in seconds after the start of the stage's day."""
     return (datetime.now(UTC) - START).total_seconds()
-
-
-async def entries(stage: Stage) -> int:
-    async with stage.database.reading() as connection:
-        found = await connection.scalar(text("SELECT count(*) FROM journal WHERE type = 'mes.step.answered'"))
-    return int(found or 0)
 
 
 async def test_a_granted_step_starts_without_deviation(stage: Stage, asker: Any) -> None:
@@ -279,82 +154,6 @@ async def test_an_ask_that_cannot_be_read_is_told_so(stage: Stage, asker: Any) -
     assert (answer["granted"], codes(answer)) == (False, ["placeholder_serial"])
     await station.say(b"{")  # nobody to tell; the next one is answered all the same
     assert codes(await station.ask("a2", "T9", "build")) == ["unknown_unit"]
-
-
-async def test_asks_outlive_the_process_that_answers(stage: Stage, asker: Any, answerer: Answerer) -> None:
-    await stage.release("T1")
-    station = await asker("as-1")
-    payload = station.event("a1", "T1", "build")
-    await station.say(payload)
-    first = await station.hear("a1")
-    assert not (await station.ask("a2", "T1", "test"))["granted"]  # by now the first is acknowledged
-    await answerer.kill()
-    await station.say(station.event("a3", "T1", "test"))
-    await asyncio.sleep(0.5)
-    await answerer.start()
-    answer = await station.hear("a3")
-    assert codes(answer) == ["wrong_station_kind", "predecessor_open", "as_built_incomplete"]
-    assert "a1" not in station.heard[2:]
-    await station.say(payload)
-    assert await station.hear("a1") == first
-    assert await entries(stage) == 3
-
-
-async def test_asks_survive_a_database_that_goes_away(
-    stage: Stage, asker: Any, database_url: str, broker: Broker
-) -> None:
-    needs_mosquitto(broker)
-    serials = [f"T{number}" for number in range(40)]
-    await stage.release(*serials)
-    station = await asker("as-1")
-    cutting = asyncio.create_task(cut_connections(database_url))
-    for serial in serials:
-        await station.say(station.event(f"a-{serial}", serial, "build"))
-    answers = [await station.hear(f"a-{serial}") for serial in serials]
-    await cutting
-    assert all(answer["granted"] for answer in answers)
-    assert await entries(stage) == 40
-
-
-async def test_nothing_is_answered_while_the_database_is_away(
-    stage: Stage, asker: Any, database_url: str, broker: Broker
-) -> None:
-    """Silence: the station stops or goes on, as its step says. What was asked is answered when the database is back."""
-    needs_mosquitto(broker)
-    await stage.release("T1")
-    station = await asker("as-1")
-    address, _, name = database_url.rpartition("/")
-    await shut(f"{address}/postgres", name, to_all=True)
-    await station.say(station.event("a1", "T1", "build"))
-    with pytest.raises(TimeoutError):
-        await station.hear("a1", 2)
-    await shut(f"{address}/postgres", name, to_all=False)
-    assert (await station.hear("a1"))["granted"]
-    assert await entries(stage) == 1
-
-
-async def shut(server_url: str, name: str, *, to_all: bool) -> None:
-    """Let nobody use a database, or everybody again."""
-    connection = await asyncpg.connect(server_url, ssl=False)
-    try:
-        await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {not to_all}")
-        await connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
-    finally:
-        await connection.close()
-
-
-async def cut_connections(database_url: str) -> None:
-    """Ends the MES's connections to the database, again and again."""
-    connection = await asyncpg.connect(database_url, ssl=False)
-    try:
-        for _ in range(8):
-            await connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND application_name = 'mes'"
-            )
-            await asyncio.sleep(0.1)
-    finally:
-        await connection.close()
 
 
 async def test_mqtt_5_says_where_the_answer_goes(stage: Stage, asker: Any, broker: Broker) -> None:
