@@ -35,7 +35,7 @@ PARTITIONS_S: Final = 24 * 3600
 """How often partitions are made ahead."""
 INTERRUPT_S: Final = 2
 """How often runs are looked for whose end is overdue."""
-COLLECT_EVERY: Final = 50_000
+COLLECT_EVERY: Final = 500_000
 """How many more objects there have to be in a settling process until garbage is looked for among the young ones."""
 
 

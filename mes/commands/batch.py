@@ -269,10 +269,9 @@ class Batch:
             one.deviations.extend(await inventory_reasons(self.connection, reading, definition))
 
     async def _note_heard(self, messages: Iterable[Message]) -> None:
-        newest: dict[str, Heard] = {}
-        for one in messages:
-            newest[one.station] = Heard(one.station, self.at, (said_at(one) - self.at).total_seconds())
-        await note_heard(self.connection, list(newest.values()))
+        newest = {one.station: said_at(one) for one in {one.station: one for one in messages}.values()}
+        heard = [Heard(station, self.at, (said - self.at).total_seconds()) for station, said in newest.items()]
+        await note_heard(self.connection, heard)
 
 
 def _tell_alike(messages: dict[int, Message], admitted: dict[int, Message], settled: dict[int, Settled]) -> None:

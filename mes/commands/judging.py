@@ -1,10 +1,7 @@
 """A reported run as the record takes it: the station's claim, our verdict, and what the journal says of it."""
 
-import hashlib
 from datetime import datetime
 from typing import Any
-
-import msgspec
 
 from mes.db.products import Product
 from mes.db.runs import RunRecord
@@ -17,17 +14,6 @@ FAILED_SHOWN_MAX = 20
 """Most failed values of a run that its journal entry names; all of them are in the run."""
 
 _NO_CRITERIA = Criteria(None)
-
-
-def _plain(value: Any) -> Any:
-    """How digests are told of the one type of the wire that is no struct."""
-    if isinstance(value, wire.UnitRef):
-        return [value.part, value.serial]
-    raise TypeError(f"can't digest {type(value).__name__}")
-
-
-encode = msgspec.json.Encoder(order="deterministic", enc_hook=_plain).encode
-"""What digests of messages and runs are over: their data, fields in the order of the wire contract, names sorted."""
 
 
 def judged_run(
@@ -58,7 +44,7 @@ def judged_run(
         data.outcome,
         judge(product.criteria if product else _NO_CRITERIA, _report(data)),
         tuple(Defect(one.code, one.position, one.text) for one in data.defects),
-        hashlib.sha256(encode(data)).hexdigest(),
+        data.digest.hex(),
         data.notes if isinstance(data, wire.ForeignRunReported) else None,
     )
 

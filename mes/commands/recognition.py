@@ -212,7 +212,7 @@ async def _make_known(connection: AsyncConnection, names: Names, messages: Seque
 
 def said_at(message: Message) -> datetime:
     """When a message's event was, as the station says; that of a last will is not known to it."""
-    for name in ("at", "ended_at", "start"):
+    for name in ("ended_at", "at", "start"):  # a message has one of them; runs are most of all messages
         said = getattr(message.data, name, None)
         if isinstance(said, datetime):
             return said

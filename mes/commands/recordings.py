@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mes.commands.judging import encode, judged_run, told_of
+from mes.commands.judging import judged_run, told_of
 from mes.commands.translation import Stream, Translation
 from mes.db import recordings as store
 from mes.db.recordings import Line, Recording, RecordingName
@@ -22,6 +22,7 @@ from mes.domain.facts import PRODUCTION, Entry, RunInterrupted, RunRecorded, Sta
 from mes.domain.refusals import Reason, reason
 from mes.formats import ocptv
 from mes.formats.messages import ForeignRunReported, RunOfLines, recorded_run
+from mes.formats.messages.digests import encode
 from mes.formats.ocptv.lines import line_of, place
 
 READ_MAX_LINES: Final = 200_000

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from mes.commands.inventories import items_of
-from mes.commands.judging import encode, judged_run, told_of
+from mes.commands.judging import judged_run, told_of
 from mes.commands.recognition import Names, Waiting, effective, lot_key, said_at
 from mes.db.inbox import Ticket
 from mes.db.inventories import Inventory
@@ -23,6 +23,7 @@ from mes.domain.refusals import Reason, reason
 from mes.domain.watch import Excursion, excursions
 from mes.formats import messages as wire
 from mes.formats.messages import Message
+from mes.formats.messages.digests import digest_of, encode
 from mes.formats.messages.samples import sample_times
 
 SKEW_MAX_S = 5.0
@@ -78,9 +79,9 @@ def ticket(message: Message) -> Ticket:
 
 def _content(message: Message) -> bytes:
     """A digest of all that a message says."""
-    if isinstance(message.data, wire.SamplesTaken):
-        return message.data.digest
-    return hashlib.sha256(encode([message.type, message.data])).digest()
+    data = message.data
+    told = data.digest if isinstance(data, wire.RunReported | wire.SamplesTaken) else digest_of(data)
+    return hashlib.sha256(message.type.encode() + told).digest()
 
 
 def _short_digest(content: bytes) -> bytes:
@@ -183,7 +184,7 @@ class Translator:
     def _read_inventory(self, made: Translation, data: wire.InventoryRead, unit: NamedUnit, at: datetime) -> None:
         made.inventory = Inventory(unit.id, at, made.message.station, data.run, items_of(data))
         made.events = ()
-        made.data |= {"items": len(made.inventory.items), "digest": hashlib.sha256(encode(data)).hexdigest()}
+        made.data |= {"items": len(made.inventory.items), "digest": digest_of(data).hex()}
 
     def _run(self, message: Message, data: wire.RunReported, at: datetime, received_at: datetime) -> Translation:
         station = self.names.station(message)

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import uuid_utils
@@ -86,6 +87,7 @@ class Written(NamedTuple):
     effective_at: datetime | None = None
 
 
+@lru_cache(10_000)
 def moment(at: datetime) -> str:
     """A moment as the journal writes it: RFC 3339 in UTC with microseconds."""
     in_utc = at if at.tzinfo is UTC else at.astimezone(UTC)

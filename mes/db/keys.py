@@ -1,14 +1,14 @@
 """Entry keys as text columns: sortable by bytes in the order of the floor, and readable in psql."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
+from mes.db.journal import moment
 from mes.domain.facts import Key
 
 
 def key_text(key: Key) -> str:
     """A key as text. Sources hold no blanks, so blanks part the fields; the id may hold anything."""
-    at = key.at.astimezone(UTC).isoformat(timespec="microseconds")
-    return f"{at[:-6]}Z {key.rank:02d} {key.source} {key.id}"
+    return f"{moment(key.at)} {key.rank:02d} {key.source} {key.id}"
 
 
 def parse_key(text: str) -> Key:

@@ -16,6 +16,7 @@ import msgspec
 _encode = msgspec.json.Encoder(order="sorted").encode
 _DOUBLE_EXACT_MAX = 2**53 - 1  # beyond it readers that keep numbers as doubles would read another number
 
+_PLAIN = frozenset({str, bool, type(None)})
 _BEYOND_BMP = re.compile(rb"[\xf0-\xf4]")
 
 
@@ -41,17 +42,16 @@ def _is_simple(value: Any) -> bool:
     waiting = [value]
     for one in waiting:  # it grows on the way
         kind = type(one)
-        if kind is str:
-            continue
         if kind is dict:
-            waiting.extend(one.values())
+            within = one.values()
         elif kind is list or kind is tuple:
-            waiting.extend(one)
-        elif kind is int:
-            if not -_DOUBLE_EXACT_MAX <= one <= _DOUBLE_EXACT_MAX:
-                return False
-        elif one is not None and kind is not bool:
+            within = one
+        elif (kind is int and -_DOUBLE_EXACT_MAX <= one <= _DOUBLE_EXACT_MAX) or kind in _PLAIN:
+            continue
+        else:
             return False
+        if not _PLAIN.issuperset(map(type, within)):
+            waiting += [inner for inner in within if type(inner) not in _PLAIN]
     return True
 
 

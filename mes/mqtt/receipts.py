@@ -18,6 +18,8 @@ from mes.mqtt import topics
 
 RECEIPT_MAX_MESSAGES: Final = 500
 RECEIPT_MAX_BYTES: Final = 256 * 1024
+ENTRY_MAX_BYTES: Final = 512
+"""Most bytes of an entry without reasons: a fate and an id of at most 255 characters."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -61,12 +63,17 @@ def _entry(one: Settled) -> SettledMessage:
     return SettledMessage(one.fate, sha256=one.key, reasons=reasons)
 
 
+def _length(entry: SettledMessage) -> int:
+    """About how many bytes it takes; no less."""
+    return ENTRY_MAX_BYTES if not entry.reasons else ENTRY_MAX_BYTES + len(_encode(entry))
+
+
 def _portions(entries: Sequence[SettledMessage]) -> Iterator[list[SettledMessage]]:
     """The entries in portions that stay well below any broker's limit."""
     portion: list[SettledMessage] = []
     size = 0
     for entry in entries:
-        length = len(_encode(entry))
+        length = _length(entry)
         if portion and (len(portion) == RECEIPT_MAX_MESSAGES or size + length > RECEIPT_MAX_BYTES):
             yield portion
             portion, size = [], 0

@@ -5,10 +5,12 @@ older MES. Every time is in UTC once decoded.
 """
 
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct, field
 
+from mes.formats.messages.digests import digest_of
 from mes.formats.messages.samples import SamplesTaken
 from mes.formats.messages.values import (
     FreeText,
@@ -137,7 +139,7 @@ class Defect(Struct, frozen=True, omit_defaults=True, gc=False):
     text: FreeText | None = None
 
 
-class RunReported(Struct, frozen=True, omit_defaults=True):
+class RunReported(Struct, frozen=True, omit_defaults=True, dict=True):
     """One attempt of a step with its values and the station's claim."""
 
     unit: UnitRef
@@ -158,6 +160,11 @@ class RunReported(Struct, frozen=True, omit_defaults=True):
         in_utc(self, "started_at", "ended_at")
         if self.ended_at < self.started_at:
             raise Wrong("a run can't end before it started", "ended_at")
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of all that it says (`digests.digest_of`)."""
+        return digest_of(self)
 
 
 class PartReceived(Struct, frozen=True, omit_defaults=True):

@@ -30,7 +30,7 @@ class Unfit(ValueError):  # noqa: N818 - it is the report that does not fit
         self.reasons = reasons
 
 
-class ForeignRunReported(RunReported, frozen=True, omit_defaults=True):
+class ForeignRunReported(RunReported, frozen=True, omit_defaults=True, dict=True):
     """A run read from another format; `notes` are what that format says beside it, for people to read."""
 
     notes: dict[str, Any] = field(default_factory=dict)
