@@ -15,7 +15,7 @@ LOCK_TIMEOUT_MS = 10_000
 DIRECT_MAX = 8
 """Most direct connections of a process: few, for what they are for takes milliseconds and waits its turn."""
 DIRECT_TIMEOUT_S = 15.0
-"""How long a statement on a direct connection may take, longer than it may wait for a lock: else the line is cut."""
+"""How long a direct connection and each statement on it may take: longer than one may wait for a lock."""
 
 
 class Database:
@@ -78,6 +78,7 @@ class Database:
             max_size=DIRECT_MAX,
             max_inactive_connection_lifetime=0,
             max_cached_statement_lifetime=0,
+            timeout=DIRECT_TIMEOUT_S,
             command_timeout=DIRECT_TIMEOUT_S,
             reset=_as_it_is,
         )
