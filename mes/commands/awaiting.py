@@ -68,7 +68,8 @@ class Arrivals:
         try:
             while self._waits:
                 await asyncio.sleep(LOOK_S)
-                self._tell(await self._unsettled(set().union(*(wait.missing for wait in self._waits))))
+                wanted = set().union(*(wait.missing for wait in self._waits))
+                self._tell(wanted - await self._unsettled(wanted))
         except Exception as error:
             for wait in self._waits:
                 if not wait.over.done():
@@ -76,9 +77,10 @@ class Arrivals:
         finally:
             self._looking = None
 
-    def _tell(self, unsettled: set[Name]) -> None:
+    def _tell(self, settled: set[Name]) -> None:
+        """Who began to wait during the look goes on waiting for what it did not ask for."""
         now = asyncio.get_running_loop().time()
         for wait in self._waits:
-            wait.missing &= unsettled
+            wait.missing -= settled
             if not wait.over.done() and (not wait.missing or now >= wait.until):
                 wait.over.set_result(None)

@@ -202,6 +202,16 @@ async def test_all_who_wait_share_a_look(floor: Stage) -> None:
     assert looks < 200  # one each to begin with, then one for all
 
 
+async def test_who_joins_during_a_look_goes_on_waiting(floor: Stage) -> None:
+    arrivals = Arrivals(floor.database)
+    joining = [ask(f"a{number}", "T2", "build", after=[f"lost-{number}"]) for number in range(40)]
+    waits = []
+    for one in joining:
+        waits.append(asyncio.create_task(not_settled(arrivals, one, 0.5)))
+        await asyncio.sleep(0.002)
+    assert await asyncio.gather(*waits) == [[f"lost-{number}"] for number in range(40)]
+
+
 async def test_a_database_that_fails_fails_all_who_wait(floor: Stage) -> None:
     arrivals = Arrivals(floor.database)
     waiting = [asyncio.create_task(not_settled(arrivals, ask(f"a{n}", "T2", "build", after=["x"]), 10)) for n in (1, 2)]
