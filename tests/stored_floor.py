@@ -54,6 +54,7 @@ async def assert_folded_from_journal(database: Database) -> None:
         definitions = {row["id"]: known[row["product_id"]].definition if row["product_id"] else None for row in rows}
         bodies = [row["body"] for row in await raw.fetch("SELECT body FROM journal ORDER BY id DESC")]
         keys = [*definitions, *{row["part"] for row in await raw.fetch("SELECT DISTINCT part FROM unit")}]
+        keys += [row["id"] for row in await raw.fetch("SELECT id::text FROM lot")]
         floor = fold_floor(definitions, entries_in(bodies), await holds_on(connection, keys))
         stored = {stay for stays in (await stays_in(connection, definitions)).values() for stay in stays}
         assert {_bare(stay) for stay in stored} == {_bare(stay) for stay in floor.stays}

@@ -25,7 +25,16 @@ from mes.db.nonconformances import Opened, open_nonconformances, reopen_others, 
 from mes.db.units import LockedUnit, lock_units, save_units
 from mes.domain.as_built import PositionChanged, fit, position_changes
 from mes.domain.assembly import Stay, fold_assembly
-from mes.domain.facts import Entry, Key, MaterialLoaded, MaterialUnloaded, PartInstalled, PartRemoved, UnitId
+from mes.domain.facts import (
+    Entry,
+    Key,
+    LotId,
+    MaterialLoaded,
+    MaterialUnloaded,
+    PartInstalled,
+    PartRemoved,
+    UnitId,
+)
 from mes.domain.hold import Hold, concerning
 from mes.domain.material import is_material
 from mes.domain.nonconformance import Nonconformance, Settlement
@@ -77,6 +86,7 @@ class Folding:
         self._events_of: dict[Key, tuple[Entry, ...]] = {}
         self._entries: dict[UnitId, list[Entry]] = defaultdict(list)
         self._taken_back: set[UnitId] = set()
+        self._lots: dict[UnitId, set[LotId]] = defaultdict(set)
         self._applied: set[Key] = set()
 
     def stand_in(self, entry: Entry, events: tuple[Entry, ...], *, taken_back: bool) -> None:
@@ -160,6 +170,7 @@ class Folding:
         before, after = _by_parent(stored.stay for stored in touched.stored), _by_parent(stays)
         taken_back = set()
         for parent in before.keys() | after.keys():
+            self._lots[parent].update(lot for stay in after.get(parent, ()) for lot in stay.lots)
             definition = self.units[parent].definition
             told = set(position_changes(before.get(parent, ()), definition))
             true = set(position_changes(after.get(parent, ()), definition))
@@ -184,10 +195,18 @@ class Folding:
     async def _holds(self, ids: Iterable[UnitId]) -> list[Hold]:
         units = [self.units[one] for one in ids]
         keys = {key for one in units for key in (one.id, one.part, one.order_number, *one.progress.contents) if key}
+        keys.update(lot for lots in self._lots.values() for lot in lots)
         return await holds_on(self.connection, keys)
 
+    def _concerning(self, holds: Sequence[Hold], unit: LockedUnit) -> tuple[Hold, ...]:
+        """The holds that concern a unit, by what is in it and what this transaction says was."""
+        if not holds:
+            return ()
+        lots = {*unit.progress.contents, *self._lots.get(unit.id, ())}
+        return concerning(holds, unit=unit.id, part=unit.part, order=unit.order_number, lots=lots)
+
     def _apply(self, unit: LockedUnit, events: list[Entry | PositionChanged], holds: Sequence[Hold]) -> None:
-        concerned = _concerning(holds, unit)
+        concerned = self._concerning(holds, unit)
         for event in sorted(events, key=attrgetter("key")):
             self._applied.add(event.key)
             outcome = apply(unit.progress, unit.definition, event, concerned, unit.order_ended_at)
@@ -215,7 +234,7 @@ class Folding:
                 unit.definition,
                 [*recorded[one], *new],
                 position_changes(stays.get(one, ()), unit.definition),
-                _concerning(holds, unit),
+                self._concerning(holds, unit),
                 unit.order_ended_at,
             )
             await self._take_over(unit, history, new)
@@ -278,9 +297,3 @@ def _by_parent(stays: Iterable[Stay]) -> dict[UnitId, list[Stay]]:
     for stay in stays:
         found[stay.parent].append(stay)
     return found
-
-
-def _concerning(holds: Sequence[Hold], unit: LockedUnit) -> tuple[Hold, ...]:
-    if not holds:
-        return ()
-    return concerning(holds, unit=unit.id, part=unit.part, order=unit.order_number, lots=unit.progress.contents)

@@ -297,3 +297,26 @@ async def test_asked_with_material_of_which_nothing_is_loaded(stage: Stage) -> N
     await stage.set_up({**SCREW, "tracking": "bulk"})
     await stage.send([stage.unload("L1", 1, maker="Acme")])
     assert await asked(stage, "a4", screws) == []
+
+
+async def state(stage: Stage, serial: str) -> str:
+    return dict(await rows(stage, "SELECT serial, state FROM unit"))[serial]
+
+
+@pytest.mark.parametrize("late", [True, False])
+async def test_a_unit_with_a_held_lot_was_not_packed_whenever_that_becomes_known(stage: Stage, late: bool) -> None:
+    await stage.release("T1")
+    await receive(stage, "L1")
+    async with stage.database.transaction() as connection:
+        await place(connection, "lot", "L1", "porous", stage.act())
+    begun, first, second, _, ended = stage.build("T1", 10, "G1", "G2")
+    built = [begun, first, second, stage.draw("T1", 30), ended, stage.run("T1", "test", 200)]
+    built.append(stage.message("packed", "as-1", 300, unit="T1"))
+    if late:
+        await stage.send(built)
+        assert await state(stage, "T1") == "packed"
+        await stage.send([stage.load("L1", 0)])
+    else:
+        await stage.send([stage.load("L1", 0), *built])
+    assert await state(stage, "T1") == "completed"
+    await assert_folded_from_journal(stage.database)
