@@ -159,7 +159,8 @@ class Run:
         """Telemetry from `start` on, sent while the run goes on; in several messages where one would be too large."""
         offsets = None if offsets_s is None else tuple(offsets_s)
         values = {name: list(some) for name, some in channels.items()}
-        return self._sample(SamplesTaken(self._unit, self._step, start, values, self.name, period_s, offsets))
+        purpose = self._said["purpose"]
+        return self._sample(SamplesTaken(self._unit, self._step, start, values, self.name, period_s, offsets, purpose))
 
     def check(self) -> None:
         """Raises `RunStoppedError` if the MES wants the run to end."""
@@ -228,6 +229,7 @@ def _part(taken: SamplesTaken, times: Sequence[float], part: slice) -> SamplesTa
         taken.run,
         taken.period_s,
         tuple(one - first for one in times[part]) if taken.offsets_s is not None else None,
+        taken.purpose,
     )
 
 

@@ -232,7 +232,7 @@ class Translator:
     def _excursions(self, unit: NamedUnit, data: wire.SamplesTaken) -> tuple[Excursion, ...] | None:
         product = self.names.products.get(unit.product_id or "")
         watched = product.criteria.watched if product else None
-        if watched is None:
+        if watched is None or data.purpose != facts.PRODUCTION:
             return None
         return tuple(excursions(data.channels, watched, data.start, sample_times(data))) or None
 

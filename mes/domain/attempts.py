@@ -161,7 +161,12 @@ def _ended_attempt(turn: Turn, what: StepCompleted | RunReported) -> OpenAttempt
 
 
 def _set_aside(turn: Turn, what: RunReported, attempt: OpenAttempt | None) -> None:
-    """A golden, gauge or engineering run is no attempt of the route; one that was opened for it is let go."""
+    """A golden, gauge or engineering run is no attempt of the route; one that was opened for it is let go.
+
+    Where its telemetry did not say so, a limit that was watched has failed the step by now: the run says that.
+    """
+    if what.run and (broken := live_limits.ended(turn, what.station.name, what.step, what.run)):
+        turn.deviations.append(broken)
     if attempt is None or not what.run or attempt.run != what.run:
         return
     turn.progress.open.remove(attempt)

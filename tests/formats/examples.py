@@ -84,6 +84,7 @@ DATA: dict[str, tuple[str, dict[str, Any]]] = {
             "run": "r2",
             "start": AT,
             "period_s": 5,
+            "purpose": "production",
             "channels": {"U1/temp": [1.5, None, 2], "U2/temp": [1, 2, 3]},
         },
     ),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import text
 
@@ -33,9 +34,9 @@ async def floor(url: str) -> Stage:
     return stage
 
 
-async def samples(stage: Stage, at: float, values: list[float], period_s: float = 5) -> Settled:
-    """Telemetry of a run on one channel, and what became of it."""
-    told = {"unit": "T1", "step": "test", "run": "r1", "start": time(at), "period_s": period_s}
+async def samples(stage: Stage, at: float, values: list[float], **more: Any) -> Settled:
+    """Telemetry of a run on one channel, a sample each 5 s, and what became of it."""
+    told = {"unit": "T1", "step": "test", "run": "r1", "start": time(at), "period_s": 5} | more
     (settled,) = await stage.send(
         [stage.message("samples", "ft-1", at=at, **told, channels={"GPU1/temperature": values})]
     )
@@ -45,6 +46,17 @@ async def samples(stage: Stage, at: float, values: list[float], period_s: float 
 async def state(stage: Stage) -> str:
     async with stage.database.reading() as connection:
         return str((await connection.execute(text("SELECT state FROM unit WHERE serial = 'T1'"))).scalar_one())
+
+
+async def test_a_golden_run_moves_no_unit_however_hot_it_gets(database_url: str) -> None:
+    stage = await floor(database_url)
+    await stage.send([stage.message("started", "ft-1", at=100, unit="T1", step="test", run="r1")])
+    settled = await samples(stage, 110, HOT, purpose="golden")
+    assert (settled.fate, settled.reasons) == ("applied", ())
+    assert await state(stage) == "in_process"
+    async with stage.database.reading() as connection:
+        assert (await connection.execute(text("SELECT count(*) FROM nonconformance"))).scalar_one() == 0
+    await stage.database.close()
 
 
 async def test_a_stay_over_two_messages_fails_the_unit_with_the_message_that_completes_it(database_url: str) -> None:
@@ -73,10 +85,10 @@ async def test_a_stay_over_two_messages_fails_the_unit_with_the_message_that_com
 
 async def test_a_message_that_comes_late_completes_a_stay(database_url: str) -> None:
     stage = await floor(database_url)
-    await samples(stage, 110, [90.0] * 2, 10)
-    await samples(stage, 140, [90.0] * 2, 10)
+    await samples(stage, 110, [90.0] * 2, period_s=10)
+    await samples(stage, 140, [90.0] * 2, period_s=10)
     assert await state(stage) == "in_process"
-    late = await samples(stage, 130, [90.0], 10)
+    late = await samples(stage, 130, [90.0], period_s=10)
     assert [one.code for one in late.reasons] == ["limit_broken_live"]
     assert await state(stage) == "nonconforming"
     await assert_folded_from_journal(stage.database)

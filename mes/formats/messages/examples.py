@@ -167,6 +167,7 @@ DATA: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
             "run": RUN,
             "start": _at("09:12:00"),
             "period_s": 5,
+            "purpose": "production",
             "channels": {"GPU1/power": [140.5, 141.0, None, 212.5]},
         },
     ),

@@ -16,6 +16,7 @@ from mes.formats.messages.values import (
     FreeText,
     Name,
     Path,
+    Purpose,
     Text64,
     Text255,
     Time,
@@ -31,7 +32,6 @@ from mes.formats.messages.values import (
 Outcome: TypeAlias = Literal["pass", "fail", "error", "aborted"]
 RunOutcome: TypeAlias = Literal["pass", "fail", "error", "aborted", "skipped"]
 MeasurementOutcome: TypeAlias = Literal["pass", "fail", "unset", "skipped"]
-Purpose: TypeAlias = Literal["production", "golden", "gauge", "engineering"]
 StationState: TypeAlias = Literal["idle", "running", "down", "offline"]
 Number: TypeAlias = float | None
 

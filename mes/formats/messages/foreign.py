@@ -15,9 +15,9 @@ from mes.domain.facts import ERROR
 from mes.domain.refusals import Reason, reason
 from mes.formats import cable_report, openhtf
 from mes.formats.foreign_run import ForeignRun, Reading
-from mes.formats.messages.facts import Purpose, RunReported
+from mes.formats.messages.facts import RunReported
 from mes.formats.messages.mending import mend
-from mes.formats.messages.values import Text64, Text255, UnitRef, Wrong, unit_ref
+from mes.formats.messages.values import Purpose, Text64, Text255, UnitRef, Wrong, unit_ref
 from mes.formats.ocptv import Recording
 from mes.formats.ocptv.recording import LINES_MAX
 

@@ -10,14 +10,17 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct, json
 
-from mes.formats.messages.values import Text64, Text255, Time, UnitRef, Wrong, in_utc
+from mes.formats.messages.values import Purpose, Text64, Text255, Time, UnitRef, Wrong, in_utc
 
 SPAN_MAX_S: Final = 366 * 24 * 3600.0
 """Longest stretch of time that one message of samples may cover, in seconds."""
 
 
 class SamplesTaken(Struct, frozen=True, omit_defaults=True, dict=True):
-    """Telemetry from `start` on: one sample of each channel every `period_s` seconds, or at `offsets_s` after it."""
+    """Telemetry from `start` on: one sample of each channel every `period_s` seconds, or at `offsets_s` after it.
+
+    Limits are watched where the run's `purpose` is production.
+    """
 
     unit: UnitRef
     step: Text64
@@ -29,6 +32,7 @@ class SamplesTaken(Struct, frozen=True, omit_defaults=True, dict=True):
     run: Text255 | None = None
     period_s: float | None = None
     offsets_s: Annotated[tuple[float, ...], Meta(max_length=100_000)] | None = None
+    purpose: Purpose = "production"
 
     def __post_init__(self) -> None:
         in_utc(self, "start")

@@ -6,7 +6,7 @@ checked by the functions here, which raise `Wrong` with the field and the code o
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
@@ -27,6 +27,8 @@ Text64: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 Text255: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255)]
 FreeText: TypeAlias = Annotated[str, Meta(max_length=4000)]
 Time: TypeAlias = Annotated[datetime, Meta(tz=True)]
+Purpose: TypeAlias = Literal["production", "golden", "gauge", "engineering"]
+"""What a run is for: only production moves a unit."""
 
 Integer: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Scalar: TypeAlias = Integer | float | bool | FreeText | None
