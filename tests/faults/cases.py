@@ -19,9 +19,12 @@ from mes.embedded import ports
 from mes.embedded.postgres import Postgres
 from tests.faults import counting, plan
 from tests.faults.rig import Network, Rig, Setting, set_up
+from tests.faults.sender import OFFLINE, numbers_sent
 
 CLIENTS: Final = ("sdk", "plain")
 PER_S: Final = 120.0
+DAY_MESSAGES: Final = 86_400
+"""What a station says in a day that says something every second."""
 QUIET_S: Final = 4.0
 """So long without progress all is done that will be; longer than the pauses between a station's tries."""
 END_S: Final = 120.0
@@ -36,12 +39,18 @@ Kill = Callable[[Rig, int], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the matrix; `kill` does it so many times while the station speaks."""
+    """One row of the matrix; `kill` does it so many times while the station speaks.
+
+    `kills` and `messages` are set where the case says how many there are, and not the bench.
+    """
 
     kill: Kill
     setting: Setting = field(default_factory=Setting)
     clients: tuple[str, ...] = CLIENTS
     is_poisoned: bool = False
+    kills: int | None = None
+    messages: int | None = None
+    per_s: float = PER_S
 
 
 async def ingest(rig: Rig, times: int) -> None:
@@ -98,6 +107,19 @@ async def client(rig: Rig, times: int) -> None:
         rig.sender.start()
 
 
+async def backlog(rig: Rig, times: int) -> None:
+    """The station was offline for a day; its program is killed while it catches up, and each time has some left."""
+    while len(numbers_sent(rig.folder)) < DAY_MESSAGES:
+        await rig.pause(0.05, 0.1)
+    while rig.kills < times:
+        await rig.pause(0.6, 1.2)
+        left = len(_waiting(rig.folder))
+        assert left, f"the backlog was gone after {rig.kills} kills"
+        rig.sender.kill()
+        rig.kills += left < DAY_MESSAGES
+        rig.sender.start()
+
+
 async def cut(rig: Rig, times: int) -> None:
     """The network is cut, between station and broker or between broker and ingest."""
     while rig.kills < times:
@@ -133,6 +155,7 @@ CASES: Final[Mapping[str, Case]] = {
     "broker": Case(broker),
     "broker_ingest_down": Case(broker_ingest_down),
     "client": Case(client, clients=("sdk",)),
+    "client_backlog": Case(backlog, clients=("sdk",), kills=20, messages=DAY_MESSAGES, per_s=OFFLINE),
     "network_cut": Case(cut, Setting(Network(between=True))),
     "network_duplicate": Case(cut, Setting(Network(between=True, double=0.2, delay_s=0.05))),
     "stale_ack": Case(stale_ack, Setting(Network(between=True, cut_after=25))),
@@ -151,13 +174,14 @@ class Matrix:
     async def try_out(self, name: str, client: str, kills: int, messages: int) -> dict[str, Any]:
         """One case with one kind of station, and what it came to."""
         case, poisonous = CASES[name], 0
+        kills, messages = case.kills or kills, case.messages or messages
         if case.is_poisoned:
             poisonous = max(1, -(-(kills - DEATHS_SHARED) // DEATHS_ALONE))
             messages = max(messages, plan.POISON_EVERY * poisonous)
         url = await self._database(messages)
         folder = self.folder / f"{name}-{client}"
         folder.mkdir()
-        station = [client, str(messages), str(PER_S), str(poisonous)]
+        station = [client, str(messages), str(case.per_s), str(poisonous)]
         port = _own_port()
         async with set_up(folder, self.postgres, url, port, station, case.setting) as rig:
             await rig.start_ingest()

@@ -1,6 +1,7 @@
 """A station to be killed, as a process: `python -m tests.faults.sender CLIENT URL FOLDER MESSAGES PER_S POISONOUS`.
 
 CLIENT is `sdk`, the station client with its spool, or `plain`: a publisher that forgets what the broker acknowledged.
+PER_S 0: the station is offline until it has posted everything.
 In FOLDER are the spool and `sent`, the numbers that were posted or acknowledged; after a kill it goes on from there.
 """
 
@@ -18,9 +19,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from mes.formats.messages import RunReported, UnitRef
 from mes.mqtt.address import parse_url
 from stations.client import Station
+from stations.spool import Spool
 from tests.faults import plan
 
 IN_FLIGHT_MAX = 200
+OFFLINE = 0.0
 
 
 class Pace:
@@ -45,10 +48,12 @@ def numbers_sent(folder: Path) -> list[int]:
 
 def sdk(url: str, folder: Path, messages: int, per_s: float, poisonous: int) -> None:
     """Posts what was not posted yet, then stays until nothing waits for a receipt."""
-    first = len(numbers_sent(folder))
     spool = folder / "station.spool"
+    if per_s == OFFLINE:
+        _fill(url, folder, spool, messages)
+    first = len(numbers_sent(folder))
     with Station(url, plan.STATION, spool=spool, receipt_s=1.0) as station, (folder / "sent").open("a") as sent:
-        pace = Pace(per_s)
+        pace = Pace(per_s or 1.0)
         for number in range(first, messages):
             station.post(_report(number, poisonous), id=f"m{number}")
             sent.write(f"{number}\n")
@@ -56,6 +61,16 @@ def sdk(url: str, folder: Path, messages: int, per_s: float, poisonous: int) -> 
             pace.wait()
         while station.waiting[0]:
             time.sleep(0.1)
+
+
+def _fill(url: str, folder: Path, spool: Path, messages: int) -> None:
+    """Post all that was not posted yet without a network."""
+    station = Station(url, plan.STATION, spool=Spool(spool, plan.STATION, durable=False))
+    with (folder / "sent").open("a") as sent:
+        for number in range(len(numbers_sent(folder)), messages):
+            station.post(_report(number, 0), id=f"m{number}")
+            sent.write(f"{number}\n")
+    station.close(linger_s=0)
 
 
 def _report(number: int, poisonous: int) -> RunReported:
