@@ -63,14 +63,15 @@ async def put_line(
     return is_new
 
 
-async def add_station(connection: AsyncConnection, line: str, station: StationOfLine, act: Act) -> None:
-    """Put one station into a line, which is made with the time zone UTC if there is none of that name."""
-    line_id, _ = await _upsert(connection, line, None, None, act.site)
+async def add_station(connection: AsyncConnection, line: str, station: StationOfLine, act: Act) -> bool:
+    """Put one station into a line, which is made with the time zone UTC if there is none of that name: True then."""
+    line_id, is_new = await _upsert(connection, line, None, None, act.site)
     await _put_stations(connection, line_id, [station], act.site)
     data = {"line": line, "added": station.name, "by": await number_of(connection, act.by)}
     await append(
         connection, [Event("mes.line.changed", [Subject("line", line_id, line)], data)], site=act.site, at=act.at
     )
+    return is_new
 
 
 async def _upsert(

@@ -11,12 +11,16 @@ from mes.commands import access, lines, station_secrets
 from mes.commands import products as definitions
 from mes.commands.act import Act
 from mes.console.running import command, fail, run_until_done
+from mes.domain.refusals import refuse
 from mes.embedded.folder import write_private
 from mes.embedded.parts import database as embedded_database
 from mes.formats.broker_passwords import BrokerAccount, emqx_file, hashed, mosquitto_file
 from mes.formats.product_document import InvalidDefinition, load
 from mes.mqtt.address import parse_url
+from mes.queries.lines import list_lines
 from mes.settings import settings
+
+LINES_SHOWN: Final = 50
 
 
 class BrokerKind(StrEnum):
@@ -78,18 +82,33 @@ def add_station(
 ) -> None:
     """Register a station. Its secret, for the broker and the HTTP twin, is printed once and stored hashed."""
 
-    async def put(connection: AsyncConnection, act: Act) -> str | None:
-        await lines.add_station(connection, line, lines.StationOfLine(name, kind), act)
-        if await station_secrets.has_secret(connection, name, act.site):
-            return None
-        return await station_secrets.issue_secret(connection, name, act)
+    async def put(connection: AsyncConnection, act: Act) -> tuple[str | None, list[str] | None]:
+        known = await list_lines(connection, act.site, limit=LINES_SHOWN, cursor=None)
+        others = [one.name for one in known.items if one.name != line]
+        if same := [one for one in others if one.casefold() == line.casefold() and len(others) == len(known.items)]:
+            raise refuse("unknown_line", f"There is no line {line}; there is {same[0]}.")
+        is_new = await lines.add_station(connection, line, lines.StationOfLine(name, kind), act)
+        has_one = await station_secrets.has_secret(connection, name, act.site)
+        secret = None if has_one else await station_secrets.issue_secret(connection, name, act)
+        return secret, others if is_new else None
 
-    secret = command(put)
+    secret, other_lines = command(put)
     typer.echo(f"{name} ({kind}) stands in {line}.")
+    if other_lines is not None:
+        _tell_new_line(line, other_lines)
     if secret is None:
         typer.echo(f"It keeps its secret; `mes stations secret {name}` makes another.")
     else:
         _show_secret(name, secret)
+
+
+def _tell_new_line(line: str, others: list[str]) -> None:
+    """A line is made by its first station; one that was misspelt must not go unnoticed."""
+    typer.echo(f"{line} is a new line: in UTC and without shifts until PUT /api/v1/lines/{line} says otherwise.")
+    if others:
+        typer.echo(
+            f"Other lines: {', '.join(others)}. If one of them was meant, the same command with it moves the station."
+        )
 
 
 @stations.command("secret")
