@@ -41,6 +41,8 @@ class NotReady(Exception):  # noqa: N818 - what a service is, not an error of ou
 def begin_log(using: Settings) -> None:
     """Log to the terminal, from the level of the settings on."""
     logging.basicConfig(level=using.log_level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    if logging.getLogger().level >= logging.INFO:
+        logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells at every start that it looked
 
 
 async def open_database(settings: Settings) -> Database:

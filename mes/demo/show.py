@@ -17,7 +17,7 @@ from mes.demo.logins import logins
 from mes.demo.office import Office, OfficeRefused
 from mes.demo.progress import LineProgress, News
 from mes.demo.summary import summarize
-from mes.demo.telling import tell, welcome, where_to_look
+from mes.demo.telling import going_live, tell, welcome, where_to_look
 from mes.local import Local
 from stations.floor.player import Player
 from stations.floor.production import Production
@@ -161,5 +161,6 @@ async def show(local: Local, wish: Wish, told: Callable[[dict[str, Any]], None])
             where_to_look(demo.console, local, demo.production)
             told(summary)
             if not wish.once and not demo.stopped:
+                going_live(demo.console, local)
                 await demo.go_on()
             return bool(summary["racks_completed"] >= wish.racks)

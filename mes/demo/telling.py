@@ -126,6 +126,15 @@ def where_to_look(console: Console, local: Local, production: Production) -> Non
     console.print()
 
 
+def going_live(console: Console, local: Local) -> None:
+    """What goes on from now on, and how it is ended."""
+    console.print(
+        f"[bold green]● Live[/] Production goes on by the clock until you press [bold]Ctrl-C[/]: watch it at "
+        f"{local.api_url}. What is worth telling follows here. Started again in this folder, it goes on where it was."
+    )
+    console.print()
+
+
 def _shown(path: Path) -> str:
     """A path as short as it can be typed here."""
     return shlex.quote(os.path.relpath(path) if path.absolute().is_relative_to(Path.cwd()) else str(path))

@@ -41,3 +41,48 @@ def test_the_doctor_makes_no_mes_where_there_is_none(tmp_path: Path) -> None:
     status, said = mes("doctor", folder=tmp_path)
     assert (status, "No MES is in this folder" in said) == (1, True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_line_is_told_and_one_in_other_letters_refused(tmp_path: Path, database_url: str) -> None:
+    def add(station: str, line: str) -> tuple[int, str]:
+        return mes(
+            "stations",
+            "add",
+            station,
+            "--line",
+            line,
+            "--kind",
+            "bench",
+            folder=tmp_path,
+            MES_DATABASE_URL=database_url,
+        )
+
+    status, said = add("b-1", "Cables")
+    assert (status, "Cables is a new line: in UTC and without shifts" in said) == (0, True)
+    assert "Other lines" not in said
+    status, said = add("b-2", "Cables")
+    assert (status, "new line" in said) == (0, False)
+    status, said = add("b-3", "nope")
+    assert status == 0
+    assert "nope is a new line" in said
+    assert "Other lines: Cables." in said
+    status, said = add("b-4", "cables")
+    assert (status, said.strip()) == (1, "mes: There is no line cables; there is Cables.")
+
+
+def test_looking_at_the_schema_is_not_told(tmp_path: Path, database_url: str) -> None:
+    script = (
+        "import logging; from mes.services import begin_log; from mes.settings import settings;"
+        "from mes.db.migrate import upgrade; begin_log(settings()); upgrade(settings().database_url);"
+        "logging.getLogger('mes').info('begun')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "MES_DATABASE_URL": database_url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert [line.partition(" mes: ")[2] for line in done.stderr.splitlines()] == ["begun"]
