@@ -11,7 +11,7 @@ from stations.floor.kinds import kind_of
 from stations.floor.plant import Bench
 from stations.floor.products import NETLIST, Product, Step
 from stations.floor.schedule import Process
-from stations.floor.values import bad, good, probed
+from stations.floor.values import bad, good, lasted, probed
 from stations.floor.work import Attempt, Floor
 
 VERSIONS: Final = ("1.4.2", "2.0.1", "3.2.0", "4.1.7")
@@ -52,16 +52,19 @@ def _run(
         operator=attempt.operator,
         fixture=fixture,
         program=program(product, step),
-        **_values(attempt.floor, product, step, attempt.run, fault, bias),
+        **_values(attempt.floor, product, step, attempt.run, fault, bias, (at - attempt.began) / 3600),
     )
 
 
-def _values(floor: Floor, product: Product, step: Step, run: str, fault: Fault | None, bias: float) -> dict[str, Any]:
+def _values(
+    floor: Floor, product: Product, step: Step, run: str, fault: Fault | None, bias: float, hours: float
+) -> dict[str, Any]:
     die = floor.chance.of(run, "values")
     measured: list[ReportedMeasurement] = []
     for one in product.required(step):
         is_off = fault is not None and fault.characteristic is one
-        measured.append(bad(one, die) if is_off else good(one, die, bias))
+        value = bad(one, die) if is_off else good(one, die, bias)
+        measured.append(lasted(one, hours) if soak.is_duration(one) else value)
     wires = probed(product.netlist, die, fault.swapped if fault else None) if NETLIST in step.needs else []
     return {"measurements": tuple(measured), "connections": tuple(wires)}
 
@@ -88,7 +91,7 @@ def check(floor: Floor, bench: Bench, product: Product, step: Step) -> Process[N
     at = floor.now
 
     def make(moment: Moment) -> RunReported:
-        values = _values(floor, product, step, run, None, bias)
+        values = _values(floor, product, step, run, None, bias, (at - began) / 3600)
         unit, said = UnitRef(serial), program(product, step)
         return RunReported(
             unit, step.step, moment(began), moment(at), "pass", run, "golden", operator, fixture, said, **values

@@ -23,12 +23,17 @@ def channels(catalog: Catalog, product: Product, step: Step) -> dict[str, Charac
     """What is sampled in a step, by channel. What a peak is taken over is sampled in every part that has it, too."""
     found: dict[str, Characteristic] = {}
     for one in product.required(step):
-        if isinstance(one.equals, bool | str) or one.unit is None or one.unit == "h":
+        if isinstance(one.equals, bool | str) or one.unit is None or is_duration(one):
             continue
         found[channel(one.name, one.position)] = one
         if one.position is None and one.name.endswith(_PEAKS):
             found |= _inside(catalog, product, one.name)
     return found
+
+
+def is_duration(one: Characteristic) -> bool:
+    """Whether a characteristic is how long the soak was, in hours."""
+    return one.unit == "h"
 
 
 def channel(name: str, position: str | None) -> str:

@@ -1,5 +1,6 @@
 """What testers read: values around the middle of what the definition allows, or beyond it."""
 
+import math
 from collections.abc import Sequence
 from random import Random
 from typing import Final
@@ -16,6 +17,11 @@ def good(one: Characteristic, die: Random, bias: float = 0.0) -> ReportedMeasure
     if one.equals is not None:
         return _measured(one, one.equals)
     return _measured(one, _inside(one.low, one.high, die, bias))
+
+
+def lasted(one: Characteristic, hours: float) -> ReportedMeasurement:
+    """How long something was on, never more than it was."""
+    return _measured(one, math.floor(hours * 1000) / 1000)
 
 
 def bad(one: Characteristic, die: Random) -> ReportedMeasurement:

@@ -115,6 +115,21 @@ def test_a_rack_takes_days_and_is_soaked_for_two_of_them() -> None:
     assert timedelta(days=4) < timedelta(seconds=built()[0].diary.ends_at) < timedelta(days=14)
 
 
+def test_a_soak_says_it_took_as_long_as_it_did() -> None:
+    said = [
+        (one.value, (said.ended_at - said.started_at) / timedelta(hours=1))
+        for _, said in facts()
+        if isinstance(said, RunReported)
+        for one in said.measurements
+        if one.name == "soak_time"
+    ]
+    assert said
+    for hours, lasted in said:
+        assert isinstance(hours, float)
+        assert lasted - 0.01 <= hours <= lasted
+    assert any(hours >= 48 for hours, _ in said)
+
+
 def test_people_err_and_notice() -> None:
     """Over some floors: scanned twice, scanned into the wrong slot, and a station that was away."""
     seen: Counter[str] = Counter()
