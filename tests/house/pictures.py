@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from mes.domain import hold, nonconformance, unit, work_order
+from tests.house import roles
 from tests.house.sources import ROOT, tree
 
 README = ROOT / "README.md"
@@ -66,6 +67,7 @@ def first_sentence(path: Path) -> str:
 
 PICTURES: Mapping[str, Callable[[], str]] = {
     "floor-plan": floor_plan,
+    "roles": roles.table,
     **{
         f"lifecycle:{noun.replace(' ', '_')}": lambda noun=noun, module=module: lifecycle(noun, module)
         for noun, module in LIFECYCLES.items()

@@ -2,12 +2,17 @@
 
 import pytest
 
+from tests.house import roles
 from tests.house.pictures import LIFECYCLES, README, redrawn
 
 
 def test_readme_shows_what_the_code_says() -> None:
     readme = README.read_text()
     assert redrawn(readme) == readme, "Redraw with `python -m tests.house.pictures`"
+
+
+def test_the_table_of_roles_leaves_nothing_out() -> None:
+    assert not roles.without_words(), "Say in tests/house/roles.py what it is that only some may do"
 
 
 @pytest.mark.parametrize("noun", LIFECYCLES)
