@@ -1,5 +1,6 @@
 """Lots loaded at stations end in the units that took from them, whatever comes in what order."""
 
+import asyncio
 import json
 import random
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import pytest
 
 from mes.commands.asking import answer
 from mes.commands.holds import place, release
+from mes.commands.ingest import settle
 from mes.db.session import driver
 from mes.formats.messages import Message, decode
 from tests.stage import GPU, TRAY, Stage, time
@@ -319,4 +321,15 @@ async def test_a_unit_with_a_held_lot_was_not_packed_whenever_that_becomes_known
     else:
         await stage.send([stage.load("L1", 0), *built])
     assert await state(stage, "T1") == "completed"
+    await assert_folded_from_journal(stage.database)
+
+
+async def test_loads_and_installations_at_the_same_time_end_as_if_one_came_after_the_other(stage: Stage) -> None:
+    units = [f"T{number}" for number in range(12)]
+    await stage.release(*units)
+    said = [[stage.draw(unit, 10 + at)] for at, unit in enumerate(units)]
+    said += [[stage.load(f"L{at}", 9.5 + at)] for at in range(0, 12, 3)]
+    random.Random(4).shuffle(said)
+    await asyncio.gather(*(settle(stage.database, batch, stage.now) for batch in said))
+    assert await held(stage) == {unit: f"L{at // 3 * 3}" for at, unit in enumerate(units)}
     await assert_folded_from_journal(stage.database)
