@@ -176,6 +176,24 @@ async def test_many_asks_for_one_unit_at_once_are_all_recorded(floor: Stage) -> 
     await assert_folded_from_journal(floor.database)
 
 
+async def test_asks_beside_ingest_leave_what_the_journal_folds_to(floor: Stage) -> None:
+    serials = [f"B{number}" for number in range(8)]
+    await floor.release(*serials, number="WO-2", part="TRAY-2")
+    at = floor.now + timedelta(seconds=1)
+
+    async def ingest() -> None:
+        for number, serial in enumerate(serials):
+            await floor.send(floor.build(serial, number, f"L{number}", f"R{number}"))
+
+    async def asking(serial: str) -> None:
+        for number in range(6):
+            await answer(floor.database, ask(f"{serial}-{number}", serial, "build"), (), at)
+
+    await asyncio.gather(ingest(), *(asking(serial) for serial in serials))
+    assert len(await journalled(floor, "mes.step.answered")) == 6 * len(serials)
+    await assert_folded_from_journal(floor.database)
+
+
 async def test_an_ask_delivered_twice_at_once_is_decided_once(floor: Stage) -> None:
     at = floor.now + timedelta(seconds=1)
     answers = await asyncio.gather(*(answer(floor.database, ask("a1", "T2", "build"), (), at) for _ in range(10)))
