@@ -5,16 +5,18 @@ how it is made sure that somewhere all of them run.
 """
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from mes.db.migrate import upgrade
+from mes.db.session import Database
 from mes.embedded.broker import Broker
 from mes.embedded.postgres import Postgres
 from tests import parts
+from tests.stage import Stage
 
 Report = pytest.TestReport | pytest.CollectReport
 
@@ -73,6 +75,22 @@ def database_url(postgres: Postgres, migrated: str) -> Iterator[str]:
     url = parts.make_database(postgres, migrated)
     yield url
     parts.drop_database(postgres, url)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """The test's own database, migrated."""
+    database = Database(database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def stage(database: Database) -> Stage:
+    """A small floor on the test's own database."""
+    stage = Stage(database)
+    await stage.set_up()
+    return stage
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,13 +57,6 @@ async def settled(database: Database) -> int:
     async with database.reading() as connection:
         counted = "SELECT count(*) FROM inbox WHERE id ~ '^m[0-9]'"
         return int(await (await driver(connection)).fetchval(counted))
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url)
-    yield database
-    await database.close()
 
 
 async def test_it_is_found_and_rejected_and_all_others_are_applied(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from mes.db.session import Database
 from mes.embedded.broker import Broker
 from stations.alarms import Alarm
 from stations.client import Station
@@ -29,11 +28,8 @@ def plant(broker: Broker, database_url: str, tmp_path: Path) -> Iterator[Plant]:
 
 
 async def test_a_process_killed_between_acknowledgement_and_receipt_is_nobodys_trouble(
-    plant: Plant, database_url: str, broker_url: str, tmp_path: Path
+    plant: Plant, stage: Stage, broker_url: str, tmp_path: Path
 ) -> None:
-    database = Database(database_url)
-    stage = Stage(database)
-    await stage.set_up()
     alarms: list[Alarm] = []
 
     def work() -> list[str]:
@@ -55,8 +51,7 @@ async def test_a_process_killed_between_acknowledgement_and_receipt_is_nobodys_t
     assert set(fates) <= {"applied", "duplicate"}
     assert "duplicate" in fates
     assert alarms == []
-    async with database.reading() as connection:
+    async with stage.database.reading() as connection:
         counted = "SELECT (SELECT count(*) FROM unit WHERE part = 'GPU-1' AND serial ~ '^G-'), "
         counted += "(SELECT count(*) FROM journal WHERE type = 'mes.part.received')"
         assert (await connection.exec_driver_sql(counted)).one() == (PARTS, PARTS)
-    await database.close()

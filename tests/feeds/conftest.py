@@ -1,25 +1,13 @@
-"""A floor, a receiver of spans, and the environment that names it."""
+"""A receiver of spans, and the environment that names it."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from mes.db.session import Database
 from mes.metrics import Metrics
 from mes.settings import open_telemetry
 from mes.tracing import UnitSpans
 from tests.feeds.receiver import Receiver, receiving
-from tests.stage import Stage
-
-
-@pytest.fixture
-async def stage(database_url: str) -> AsyncIterator[Stage]:
-    """A small floor on a database of its own."""
-    database = Database(database_url)
-    stage = Stage(database)
-    await stage.set_up()
-    yield stage
-    await database.close()
 
 
 @pytest.fixture

@@ -6,20 +6,16 @@ import pytest
 from sqlalchemy import text
 
 from mes.db.partitions import make_partitions
-from mes.db.session import Database
 from mes.feeds import telemetry
 from mes.queries.samples import Asked, Series, series
 from tests.stage import Stage, time
 
 
 @pytest.fixture
-async def stage(database_url: str):  # type: ignore[no-untyped-def]
-    database = Database(database_url)
-    stage = Stage(database)
-    await stage.set_up()
+async def stage(stage: Stage) -> Stage:
+    """T1 is released."""
     await stage.release("T1")
-    yield stage
-    await database.close()
+    return stage
 
 
 async def take(stage: Stage, begin: float, minutes: int, **more: object) -> None:

@@ -25,15 +25,6 @@ API = "http://mes/api/v1"
 
 
 @pytest.fixture
-async def stage(database_url: str) -> AsyncIterator[Stage]:
-    database = Database(database_url)
-    stage = Stage(database)
-    await stage.set_up()
-    yield stage
-    await database.close()
-
-
-@pytest.fixture
 async def writers(database_url: str) -> AsyncIterator[list[Database]]:
     """Writers that share nothing but the database."""
     writers = [Database(database_url, pool_size=1) for _ in range(WRITERS)]

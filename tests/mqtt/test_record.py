@@ -21,12 +21,10 @@ from tests.stage import Stage
 
 
 @pytest.fixture
-async def stage(database_url: str) -> AsyncIterator[Stage]:
-    database = Database(database_url)
+async def stage(database: Database) -> Stage:
     stage = Stage(database)
     await stage.set_up()
-    yield stage
-    await database.close()
+    return stage
 
 
 @pytest.fixture

@@ -16,14 +16,6 @@ from tests.rest.floor import Floor
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    """The test's own database."""
-    database = Database(database_url)
-    yield database
-    await database.close()
-
-
-@pytest.fixture
 async def floor(database: Database) -> AsyncIterator[Floor]:
     """A client of the application; calls as admin unless another role is named."""
     at = datetime.now(UTC)

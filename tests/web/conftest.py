@@ -16,14 +16,6 @@ from tests.web.visitor import Visitor
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    """The test's own database."""
-    database = Database(database_url)
-    yield database
-    await database.close()
-
-
-@pytest.fixture
 async def visitor(database: Database) -> AsyncIterator[Visitor]:
     """A browser without a page yet, and a login of every role."""
     at = datetime.now(UTC)
