@@ -282,8 +282,10 @@ def _tell_alike(messages: dict[int, Message], admitted: dict[int, Message], sett
             settled[index] = waiting[m.source, m.id]
 
 
-def _once(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+def _once(reasons: Sequence[Reason]) -> tuple[Reason, ...]:
     """Each code once: the first with it says it best."""
+    if len(reasons) < 2:
+        return tuple(reasons)
     return tuple({one.code: one for one in reversed(list(reasons))}.values())[::-1]
 
 

@@ -148,7 +148,7 @@ def net_moves(folded: Folded) -> list[tuple[str, State, State]]:
     """Each unit's state before and after all entries of a batch, where they differ."""
     first: dict[str, State] = {}
     last: dict[str, State] = {}
-    for (_, unit), move in sorted(folded.moves.items()):
+    for (_, unit), move in sorted([one for one in folded.moves.items() if one[1].before is not one[1].after]):
         first.setdefault(unit, move.before)
         last[unit] = move.after
     for again in folded.refolded:

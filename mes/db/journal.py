@@ -9,9 +9,9 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
 
+import msgspec
 import uuid_utils
 from sqlalchemy import LargeBinary, Table, Text, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -21,6 +21,7 @@ from mes.db import copying, tables
 from mes.db.session import driver
 from mes.formats.canonical import canonical
 
+_encode = msgspec.json.Encoder().encode
 CHANNEL = "mes_journal"
 """What is NOTIFYed when entries were written."""
 
@@ -87,11 +88,10 @@ class Written(NamedTuple):
     effective_at: datetime | None = None
 
 
-@lru_cache(10_000)
 def moment(at: datetime) -> str:
     """A moment as the journal writes it: RFC 3339 in UTC with microseconds."""
-    in_utc = at if at.tzinfo is UTC else at.astimezone(UTC)
-    return in_utc.isoformat(timespec="microseconds")[:-6] + "Z"  # strftime takes five times as long
+    text = _encode(at if at.tzinfo is UTC else at.astimezone(UTC)).decode()  # isoformat takes eight times as long
+    return text[1:-1] if at.microsecond else f"{text[1:-2]}.000000Z"
 
 
 def compose(event: Event, heads: Mapping[str, Head], site: str, at: datetime) -> Written:

@@ -119,7 +119,7 @@ def _open(turn: Turn, what: StepStarted | StepCompleted | RunReported, started_a
         run=what.run,
         started_at=started_at,
         opened_by=turn.key,
-        deviations=tuple(one.code for one in found),
+        deviations=tuple([one.code for one in found]),
         has_operator=bool(what.operator),
     )
     turn.progress.open.append(opened)
@@ -196,8 +196,9 @@ def _end(turn: Turn, what: StepCompleted | RunReported, attempt: OpenAttempt | N
     added = [broken] if broken else _noted_at_end(turn, attempt, end)
     if earlier:
         added.append(reason("conflicting_report", run=what.run, before=earlier, now=end.outcome))
-    turn.deviations.extend(added)
-    attempt.deviations = tuple(dict.fromkeys((*attempt.deviations, *(one.code for one in added))))
+    if added:
+        turn.deviations.extend(added)
+        attempt.deviations = tuple(dict.fromkeys((*attempt.deviations, *(one.code for one in added))))
     counted = bool(broken) or _moves(turn, attempt, end.outcome)
     turn.attempts.append(
         _as_recorded(

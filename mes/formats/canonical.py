@@ -16,7 +16,6 @@ import msgspec
 _encode = msgspec.json.Encoder(order="sorted").encode
 _DOUBLE_EXACT_MAX = 2**53 - 1  # beyond it readers that keep numbers as doubles would read another number
 
-_PLAIN = frozenset({str, bool, type(None)})
 _BEYOND_BMP = re.compile(rb"[\xf0-\xf4]")
 
 
@@ -39,19 +38,19 @@ def canonical(value: Any) -> bytes:
 
 def _is_simple(value: Any) -> bool:
     """Whether there is nothing in it but texts, truths, nothing and whole numbers that a double holds exactly."""
-    waiting = [value]
+    waiting: list[Any] = [[value]]
     for one in waiting:  # it grows on the way
-        kind = type(one)
-        if kind is dict:
-            within = one.values()
-        elif kind is list or kind is tuple:
-            within = one
-        elif (kind is int and -_DOUBLE_EXACT_MAX <= one <= _DOUBLE_EXACT_MAX) or kind in _PLAIN:
-            continue
-        else:
-            return False
-        if not _PLAIN.issuperset(map(type, within)):
-            waiting += [inner for inner in within if type(inner) not in _PLAIN]
+        for inner in one.values() if type(one) is dict else one:
+            kind = type(inner)
+            if kind is str:
+                continue
+            if kind is dict or kind is list or kind is tuple:
+                waiting.append(inner)
+            elif kind is int:
+                if not -_DOUBLE_EXACT_MAX <= inner <= _DOUBLE_EXACT_MAX:
+                    return False
+            elif inner is not None and kind is not bool:
+                return False
     return True
 
 

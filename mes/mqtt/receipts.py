@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
-import msgspec
 import uuid_utils
 
 from mes.domain.refusals import Reason
@@ -18,9 +17,6 @@ from mes.mqtt import topics
 
 RECEIPT_MAX_MESSAGES: Final = 500
 RECEIPT_MAX_BYTES: Final = 256 * 1024
-ENTRY_MAX_BYTES: Final = 512
-"""Most bytes of an entry without reasons: a fate and an id of at most 255 characters."""
-_encode = msgspec.json.Encoder().encode
 
 
 class Settled(Protocol):
@@ -51,8 +47,7 @@ def write_receipts(settled: Iterable[Settled], source: str, at: datetime) -> Ite
     for one in settled:
         by_station[one.station].append(_entry(one))
     for station, entries in by_station.items():
-        for some in _portions(entries):
-            payload = encode_settled(source, str(uuid_utils.uuid7()), at, tuple(some))
+        for payload in _payloads(entries, source, at):
             yield Receipt(topics.topic(station, topics.RECEIPTS), payload)
 
 
@@ -63,21 +58,18 @@ def _entry(one: Settled) -> SettledMessage:
     return SettledMessage(one.fate, sha256=one.key, reasons=reasons)
 
 
-def _length(entry: SettledMessage) -> int:
-    """About how many bytes it takes; no less."""
-    return ENTRY_MAX_BYTES if not entry.reasons else ENTRY_MAX_BYTES + len(_encode(entry))
+def _payloads(entries: Sequence[SettledMessage], source: str, at: datetime) -> Iterator[bytes]:
+    """The entries as messages that stay well below any broker's limit."""
+    for start in range(0, len(entries), RECEIPT_MAX_MESSAGES):
+        yield from _fitting(entries[start : start + RECEIPT_MAX_MESSAGES], source, at)
 
 
-def _portions(entries: Sequence[SettledMessage]) -> Iterator[list[SettledMessage]]:
-    """The entries in portions that stay well below any broker's limit."""
-    portion: list[SettledMessage] = []
-    size = 0
-    for entry in entries:
-        length = _length(entry)
-        if portion and (len(portion) == RECEIPT_MAX_MESSAGES or size + length > RECEIPT_MAX_BYTES):
-            yield portion
-            portion, size = [], 0
-        portion.append(entry)
-        size += length
-    if portion:
-        yield portion
+def _fitting(entries: Sequence[SettledMessage], source: str, at: datetime) -> Iterator[bytes]:
+    """One message, or, where many reasons make it too large, its halves."""
+    payload = encode_settled(source, str(uuid_utils.uuid7()), at, tuple(entries))
+    if len(payload) <= RECEIPT_MAX_BYTES or len(entries) == 1:
+        yield payload
+        return
+    middle = len(entries) // 2
+    yield from _fitting(entries[:middle], source, at)
+    yield from _fitting(entries[middle:], source, at)

@@ -65,4 +65,4 @@ class MessagesWanted(Struct, frozen=True, omit_defaults=True):
 
 def wire_reasons(reasons: tuple[Reason, ...]) -> tuple[WireReason, ...]:
     """Reasons as they travel."""
-    return tuple(WireReason(one.code, one.text[:4000], one.facts) for one in reasons)
+    return tuple([WireReason(one.code, one.text[:4000], one.facts) for one in reasons]) if reasons else ()
