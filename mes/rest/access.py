@@ -46,6 +46,7 @@ ROLES: Mapping[str, frozenset[str]] = {
     "GET /units/{serial}/history": READERS,
     "GET /units/{serial}/runs": READERS,
     "GET /units/{serial}/samples": READERS,
+    "GET /units/{serial}/inventory": READERS,
     "GET /units/{serial}/trace": READERS,
     "GET /units/{serial}/genealogy": READERS,
     "GET /units/{serial}/where-used": READERS,

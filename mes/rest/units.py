@@ -15,6 +15,7 @@ from mes.domain.identity import check_name, is_placeholder
 from mes.domain.refusals import refuse
 from mes.formats.messages import UnitRef
 from mes.queries.genealogy import Genealogy, genealogy
+from mes.queries.inventories import InventoryView, inventory_of
 from mes.queries.journal import entries_of_subject
 from mes.queries.pages import Page
 from mes.queries.runs import RunSummary, RunView, list_runs, run_view
@@ -109,6 +110,19 @@ async def get_samples(
     async with database_of(request).reading() as connection:
         unit = await find_unit(connection, serial, part)
         return await series(connection, unit.id, asked, limit=limit, cursor=cursor)
+
+
+@units.get("/{serial}/inventory")
+async def get_inventory(
+    request: Request,
+    serial: Name,
+    part: Part = None,
+    as_of: Annotated[Moment | None, Query(description="The newest one by then; absent: the newest.")] = None,
+) -> InventoryView:
+    """What the unit's electronics last said is in it, slot by slot beside the record, and firmware off the baseline."""
+    async with database_of(request).reading() as connection:
+        unit = await find_unit(connection, serial, part)
+        return await inventory_of(connection, unit.id, as_of=as_of)
 
 
 @units.get("/{serial}/trace")

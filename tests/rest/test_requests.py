@@ -193,6 +193,7 @@ async def test_addresses_and_methods_that_are_not_there(floor: Floor) -> None:
         ("/units/U", "unknown_unit"),
         ("/units/U/genealogy", "unknown_unit"),
         ("/units/U/samples", "unknown_unit"),
+        ("/units/U/inventory", "unknown_unit"),
         ("/runs/00000000-0000-7000-8000-000000000000", "unknown_run"),
         ("/holds/00000000-0000-7000-8000-000000000000", "unknown_hold"),
         ("/messages/00000000-0000-7000-8000-000000000000", "unknown_message"),
