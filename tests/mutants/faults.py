@@ -61,6 +61,14 @@ FAULTS = (
         ("tests/queries/test_genealogy.py::test_what_is_believed_now_is_so_now",),
     ),
     Fault(
+        "late-mount-ignored",
+        "A mount that becomes known late changes what earlier units are said to hold.",
+        "mes/commands/material.py",
+        "takes_lot(one) and with_lot(one, old) != with_lot(one, true)]",
+        "not one]",
+        ("tests/commands/test_ingest_material.py::test_a_mount_that_comes_late_changes_what_was_built",),
+    ),
+    Fault(
         "cursor-by-sequence",
         "No entry ever appears behind a cursor.",
         "mes/db/sequencer.py",
