@@ -1,9 +1,10 @@
 """Facts into the record: messages a second of `mes ingest` beside those of its rivals, in interleaved pairs.
 
-A message is one run with 20 measurements. For ours the broker's queue is filled first, then the process starts; the
-clock runs from its welcome by the broker to the receipt of the last message. Nothing of it is left out: gate, rules,
-unit state, journal, receipts. `live` is the same with the publisher at work on the same cores; `again` sends what was
-applied once more.
+A message is one run with 20 measurements. Ours settles in WORKERS processes beside the one that reads. For ours the
+broker's queue is filled first, then the process starts; the clock runs from its welcome by the broker to the receipt
+of the last message. Nothing of it is left out: gate, rules, unit state, journal, receipts. `live` is the same with
+the publisher at work on the same cores; `again` sends what was applied once more; `traced` is the first again, with
+spans sent to a receiver.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from tests.bench import floor, rivals
 from tests.bench.floor import Said
 from tests.bench.parts import Parts, conditions, query, running
 from tests.bench.publisher import packets, publish
+from tests.feeds.receiver import receiving
 
 PATIENCE_S: Final = 300
 
@@ -37,7 +39,8 @@ class Size(NamedTuple):
     few: int
 
 
-FULL: Final = Size(5, 4000, 600)
+WORKERS: Final = 2
+FULL: Final = Size(5, 8000, 600)
 SHORT: Final = Size(1, 60, 20)
 
 
@@ -93,7 +96,10 @@ class Rate(NamedTuple):
 async def preloaded(parts: Parts, database_url: str, made: Sequence[bytes], **environment: str) -> Rate:
     """The rate from a full queue."""
     await asyncio.to_thread(publish, port(parts.broker.url), made)
-    async with receipts(parts.broker.url) as told, parts.process("ingest", database_url, **environment) as ingest:
+    async with (
+        receipts(parts.broker.url) as told,
+        parts.process("ingest", database_url, MES_INGEST_WORKERS=str(WORKERS), **environment) as ingest,
+    ):
         await told.all(len(made))
         return Rate(
             len(made) / (told.last_at - ingest.up_at), ingest.cpu_s / len(made) * 1e6, ingest.peak_mib, told.fates
@@ -103,7 +109,10 @@ async def preloaded(parts: Parts, database_url: str, made: Sequence[bytes], **en
 async def live(parts: Parts, database_url: str, units: int, messages: int) -> Rate:
     """The rate while a publisher on the same machine sends as fast as the broker takes it."""
     argv = ("-m", "tests.bench.publisher", str(port(parts.broker.url)), str(units))
-    async with receipts(parts.broker.url) as told, parts.process("ingest", database_url) as ingest:
+    async with (
+        receipts(parts.broker.url) as told,
+        parts.process("ingest", database_url, MES_INGEST_WORKERS=str(WORKERS)) as ingest,
+    ):
         publisher = await asyncio.create_subprocess_exec(sys.executable, *argv, stdin=PIPE, stdout=PIPE)
         assert publisher.stdout is not None
         await publisher.stdout.readline()
@@ -145,6 +154,11 @@ async def one_pair(parts: Parts, size: Size, raw: rivals.Raw, made: Sequence[byt
     other = await parts.fresh_database()
     figures["live_per_s"] = (await live(parts, other, size.units, len(made))).per_s
     await parts.drop(other)
+    traced = await parts.fresh_database()
+    with receiving() as receiver:
+        figures["traced_per_s"] = (await preloaded(parts, traced, made, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)).per_s
+        assert receiver.spans
+    await parts.drop(traced)
     for name in ("script", "orm"):
         figures[f"{name}_per_s"] = await rival(parts, name, mapped, made[: size.few])
     return figures
@@ -159,9 +173,11 @@ def _summary(pairs: Sequence[dict[str, float]], said: Sequence[Said], size: Size
         ("ratio_orm", "ingest_per_s", "orm_per_s"),
         ("ratio_raw_live", "live_per_s", "raw_copy_per_s"),
         ("ratio_again", "again_per_s", "ingest_per_s"),
+        ("ratio_traced", "traced_per_s", "ingest_per_s"),
     ):
         figures[ratio] = round(median(pair[over] / pair[under] for pair in pairs), 3)
     return figures | {
+        "workers": WORKERS,
         "pairs": len(pairs),
         "messages": len(said),
         "measurements_each": floor.MEASUREMENTS,

@@ -73,23 +73,36 @@ class Parts:
 
 @dataclass(frozen=True)
 class Running:
-    """A running process: its number, when it was connected (Unix time), the processor time it had used by then."""
+    """A running process with those that it started: its number, when it was connected (Unix time), the processor time
+    that all of them had used by then."""
 
     pid: int
     up_at: float
     began_cpu_s: float = 0.0
 
     @property
+    def pids(self) -> list[int]:
+        """Its number and those of its children."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return [self.pid, *map(int, children.split())]
+
+    @property
     def cpu_s(self) -> float:
-        """Processor time it has used since."""
-        used = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(used[11]) + int(used[12])) / os.sysconf("SC_CLK_TCK") - self.began_cpu_s
+        """Processor time they have used since."""
+        used = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.pids]
+        total = sum(int(one[11]) + int(one[12]) for one in used)
+        return total / os.sysconf("SC_CLK_TCK") - self.began_cpu_s
+
+    @property
+    def peaks_mib(self) -> list[float]:
+        """Most memory that each of them ever held."""
+        told = [Path(f"/proc/{pid}/status").read_text() for pid in self.pids]
+        return [int(one.split("VmHWM:")[1].split()[0]) / 1024 for one in told]
 
     @property
     def peak_mib(self) -> float:
-        """Most memory it ever held."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+        """Most memory that they ever held, together at most."""
+        return sum(self.peaks_mib)
 
 
 def database_cpu_s(server: Postgres) -> float:

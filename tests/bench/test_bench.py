@@ -16,6 +16,13 @@ def test_ingest_is_measured_beside_its_rivals() -> None:
     assert "ratio_raw" in table(figures)
 
 
+@pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed, and a bench preloads its queue")
+def test_memory_is_measured_with_a_backlog() -> None:
+    figures = measure("backlog", short=True)
+    assert figures["applied"] == figures["messages"]
+    assert figures["reader_peak_mib"] >= figures["reader_idle_mib"] > 0
+
+
 def test_telemetry_is_measured_beside_a_row_per_sample() -> None:
     figures = measure("telemetry", short=True)
     rates = ("samples_per_s", "samples_merged_per_s", "row_samples_per_s", "row_copy_samples_per_s")
