@@ -48,7 +48,7 @@ def mes_up(tmp_path: Path) -> Iterator[tuple[int, int]]:
 
 
 def test_the_examples_take_two_cables_through_their_route(tmp_path: Path, mes_up: tuple[int, int]) -> None:
-    for program in ("mosquitto_pub", "curl"):
+    for program in ("mosquitto_pub", "mosquitto_rr", "curl"):
         if not shutil.which(program):
             pytest.skip(f"{program} is not installed")
     rest, mqtt = mes_up
@@ -61,10 +61,20 @@ def test_the_examples_take_two_cables_through_their_route(tmp_path: Path, mes_up
     assert '"state":"completed"' in first
     assert "B2 and B3 are swapped: A2 reaches B3, A3 reaches B2." in failures
 
+    opening = script[: script.index("rest PUT")]
+    ask = opening + _block("ask").replace("mosquitto_rr", f"mosquitto_rr -p {mqtt}")
+    ask = ask.replace("mosquitto_sub", f"mosquitto_sub -p {mqtt}")
+    asked = subprocess.run(["bash", "-c", ask], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert asked.returncode == 0, asked.stderr
+    answer, receipts = asked.stdout.strip().splitlines()
+    assert '"granted":false' in answer
+    assert "has already passed" in answer
+    assert '"fate":"applied"' in receipts
+
     station = _block("station").replace("1883", str(mqtt))
     said = subprocess.run([sys.executable, "-c", station], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert said.returncode == 0, said.stderr
     assert "fate='applied'" in said.stdout
-    lookup = script[: script.index("rest PUT")] + "rest GET /units/C4-0002"
+    lookup = opening + "rest GET /units/C4-0002"
     done = subprocess.run(["bash", "-c", lookup], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert '"state":"completed"' in done.stdout
