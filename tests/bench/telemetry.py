@@ -23,10 +23,10 @@ from sqlalchemy import text
 from mes.commands.ingest import Entrance, settle
 from mes.db.session import Database
 from mes.feeds.telemetry import merge
-from mes.formats.messages import MESSAGE_MAX_BYTES, Arrived, Message, decode
+from mes.formats.messages import Arrived, Message, decode
 from mes.formats.messages.samples import SamplesTaken
 from mes.mqtt.bridge import Bridge, Delivery
-from mes.mqtt.consumer import Ingesting
+from mes.mqtt.consumer import IN_HAND_MAX, Ingesting, here
 from mes.mqtt.receipts import Settled
 from mes.queries.samples import Asked, series
 from tests.bench import floor
@@ -197,7 +197,7 @@ async def _ingest(database: Database, told: list[bytes]) -> None:
     async def settled(arrived: Sequence[Arrived], at: datetime) -> Sequence[Settled]:
         return await settle(database, arrived, at, entrance)
 
-    ingesting = Ingesting(cast(Bridge, broker), settled, "mes/bench", MESSAGE_MAX_BYTES, None)
+    ingesting = Ingesting(cast(Bridge, broker), here(settled, source="mes/bench"), IN_HAND_MAX, None)
     for first in range(0, len(told), BATCH):
         await ingesting.has_room()
         ingesting.take(deliveries[first : first + BATCH])
