@@ -4,6 +4,7 @@ The unit on the bench and what is chosen for the next scan stand in the address 
 without its script; with it, scans are sent without leaving the page, and kept in the browser while there is no line.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Final, NamedTuple
 
 import uuid_utils
@@ -16,6 +17,8 @@ from mes.domain.route import route_of
 from mes.domain.workplace import Work, next_steps
 from mes.queries.bench import Content, UnitOnBench, fate_of, unit_on_bench
 from mes.queries.lines import list_stations, station_view
+from mes.queries.material import LoadingView, list_loadings
+from mes.queries.material import Where as At
 from mes.queries.pages import LIMIT_MAX
 from mes.web import finishing, scanning
 from mes.web.access import ROLES
@@ -28,6 +31,8 @@ from mes.web.scanning import BAD, INFO, MENDS, Chosen, Done, Told, Where, work_o
 scan = pages()
 
 UNDONE: Final = "undone at the scan page"
+LOADED_SHOWN_MAX: Final = 20
+"""Most lots at the station that are looked at for the next position."""
 
 Text = Annotated[str, Form(max_length=1000)]
 
@@ -56,6 +61,14 @@ class Slot(NamedTuple):
     contents: list[Content]
     filled: bool
     is_next: bool
+
+
+class LoadedHere(NamedTuple):
+    """A lot at the station that the next position may be filled of; `scan` is what a scanner would read off it."""
+
+    lot: str
+    place: str | None
+    scan: str
 
 
 class BenchView(NamedTuple):
@@ -181,10 +194,16 @@ async def _unit_of(where: Where, asked: Scan) -> UnitOnBench | None:
 
 
 async def _page(request: Request, where: Where, done: Done, status: int = 200) -> Response:
-    view = None
+    view, loaded = None, []
     if done.unit_id:
         async with where.database.reading() as connection:
             view = bench_view(await unit_on_bench(connection, done.unit_id), where, done.chosen)
+            if view.work.open and view.target and not view.target.filled:
+                site, here = settings_of(request).site, At(where.station.name)
+                found = await list_loadings(
+                    connection, site, here, moment=where.now, limit=LOADED_SHOWN_MAX, cursor=None
+                )
+                loaded = loaded_here(view.unit, view.target, found.items)
     return page(
         request,
         "scan.html",
@@ -193,10 +212,24 @@ async def _page(request: Request, where: Where, done: Done, status: int = 200) -
         told=done.told,
         chosen=done.chosen,
         bench=view,
+        loaded=loaded,
         mends=MENDS,
         scan_id=str(uuid_utils.uuid7()),
         may_scan=bool(caller_of(request).roles & ROLES["POST /scan/{station}"]),
     )
+
+
+def loaded_here(unit: UnitOnBench, target: Slot, loadings: Iterable[LoadingView]) -> list[LoadedHere]:
+    """What is loaded at the station and approved for a position."""
+    line = unit.definition.line_at(target.position) if unit.definition else None
+    known = unit.parts.get(target.part)
+    if line is None or known is None or known.tracking == "serial":
+        return []
+    return [
+        LoadedHere(one.lot, one.place, f"1T{one.lot}" if one.part == line.part else f"(240){one.part}(10){one.lot}")
+        for one in loadings
+        if line.approves(one.part, one.maker or None)
+    ]
 
 
 def bench_view(unit: UnitOnBench, where: Where, chosen: Chosen) -> BenchView:

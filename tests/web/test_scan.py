@@ -11,6 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from tests.stage import Stage
 from tests.web.rack import racks_and_trays
 from tests.web.visitor import Visitor
 
@@ -195,3 +196,26 @@ async def test_whatever_is_scanned_is_answered(bench: Bench) -> None:
     for action in ("start", "finish", "remove", "dance"):
         await bench.do(action=action, step="nothing")
     assert await stays(bench.visitor) == {}
+
+
+async def test_a_lot_that_is_loaded_at_the_station_needs_no_scan(bench: Bench) -> None:
+    stage = Stage(bench.visitor.database)
+    await stage.send(
+        [
+            stage.load("L-9", 10, part="BOLT-1", place="F1", id="l9"),
+            stage.load("L-8", 10, part="BOLT-1", station="ft-1", id="l8"),
+            stage.load("L-7", 10, part="PSU-1", id="l7"),
+        ]
+    )
+    await bench.scan("R-1")
+    for scanned in ("T-1", "T-2"):
+        await bench.scan(scanned)
+    offered = re.findall(r'name="scan" value="([^"]+)"><button>Of lot', bench.page)
+    assert offered == []  # a supply has a serial
+    for scanned in ("1PPSU-2", "P-77"):
+        await bench.scan(scanned)
+    offered = re.findall(r'name="scan" value="([^"]+)"><button>Of lot', bench.page)
+    assert offered == ["1TL-9"]
+    assert "In BOLTS" in await bench.scan(offered[0])
+    assert "Of lot" not in bench.page
+    assert (await stays(bench.visitor))["BOLTS"] == "L-9"
