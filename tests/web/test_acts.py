@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import expect
 from sqlalchemy import text
 
+from mes.commands.logins import form_token
 from mes.formats.messages import decode
 from mes.web.streams import Look, Picture, Seldom
 from tests.stage import START, Stage
@@ -61,6 +62,13 @@ async def test_everybody_is_offered_what_they_may_do_and_no_more(visitor: Visito
     refused = await visitor.post(address, {**hidden, "ruling": "scrap", "words": "x"}, role="supervisor")
     assert (refused.status_code, "This is for admin, quality" in refused.text) == (403, True)
     assert await page_of(visitor, "viewer", "T-1") == "", "nothing stands in its way, and a viewer may do nothing"
+
+
+async def test_without_its_script_every_form_has_the_login_s_own_token(visitor: Visitor, stage: Stage) -> None:
+    page = await page_of(visitor, "quality")
+    tokens = re.findall(r'name="form_token" value="([^"]*)"', page)
+    assert len(tokens) == 4
+    assert set(tokens) == {form_token(visitor.logins["quality"])}
 
 
 async def test_a_unit_is_held_once_and_released_once(visitor: Visitor, stage: Stage) -> None:
