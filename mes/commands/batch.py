@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from mes.commands.folding import Folded, Folding
 from mes.commands.inventories import inventory_reasons
 from mes.commands.journalling import Recorder
+from mes.commands.live_failures import tell_live_failures
 from mes.commands.recognition import Waiting, look_up, said_at
 from mes.commands.recordings import Recordings
 from mes.commands.translation import Translation, Translator, ticket
@@ -246,6 +247,7 @@ class Batch:
                     one.deviations.extend(_with_unit(one, folded.deviations.get(key, ())))
                 one.deviations.extend(_not_received(one, folding))
         await self._store(made)
+        await tell_live_failures(self.connection, folding, folded)
         await self._read_inventories([one for one in made if one.inventory], folding)
         await self.recorder.record(made, folding, folded)
 

@@ -113,9 +113,9 @@ async def backlog(rig: Rig, times: int) -> None:
         await rig.pause(0.05, 0.1)
     while rig.kills < times:
         await rig.pause(0.6, 1.2)
+        rig.sender.kill()
         left = len(_waiting(rig.folder))
         assert left, f"the backlog was gone after {rig.kills} kills"
-        rig.sender.kill()
         rig.kills += left < DAY_MESSAGES
         rig.sender.start()
 

@@ -1,6 +1,7 @@
 """A limit broken while a run is on: the unit fails at once, and the station hears that it should stop."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -81,6 +82,32 @@ async def test_a_stay_over_two_messages_fails_the_unit_with_the_message_that_com
     assert [len(told) for told in stops] == [0, 1, 0], "a run that has ended needs no stop"
     await assert_folded_from_journal(stage.database)
     await stage.database.close()
+
+
+async def test_the_row_of_the_run_says_that_it_failed_and_why_however_late_that_is_known(database_url: str) -> None:
+    stage = await floor(database_url)
+    await stage.send([stage.message("started", "ft-1", at=100, unit="T1", step="test", run="r1")])
+    await samples(stage, 110, [90.0] * 2, period_s=10)
+    await stage.send([stage.run("T1", "test", 200, run="r1")])
+    assert await verdicts(stage) == [("pass", [])]
+    await samples(stage, 130, [90.0])
+    assert await verdicts(stage) == [("fail", [("limit_broken_live", "pass")])]
+    await assert_folded_from_journal(stage.database)
+    ended = stage.message("completed", "ft-1", at=125, unit="T1", step="test", run="r1", outcome="pass")
+    await stage.send([ended])  # what was measured after the end is no part of the run
+    assert await verdicts(stage) == [("pass", [])]
+    await assert_folded_from_journal(stage.database)
+    await stage.database.close()
+
+
+async def verdicts(stage: Stage) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What the rows of runs say: the verdict, and each reason with the verdict of the values."""
+    async with stage.database.reading() as connection:
+        found = await connection.execute(text("SELECT verdict, reasons FROM run ORDER BY id"))
+        return [
+            (verdict, [(one["code"], one["facts"]["verdict_of_values"]) for one in json.loads(reasons)])
+            for verdict, reasons in found
+        ]
 
 
 async def test_a_message_that_comes_late_completes_a_stay(database_url: str) -> None:
