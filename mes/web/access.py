@@ -30,6 +30,7 @@ ROLES: Final[Mapping[str, frozenset[str]]] = {
     "GET /messages": PEOPLE,
     "GET /live/messages": PEOPLE,
     "GET /messages/{key}": PEOPLE,
+    "POST /messages/dismiss": _QUALITY,
     "POST /messages/{key}/retry": _QUALITY,
     "POST /messages/{key}/dismiss": _QUALITY,
     "GET /scan": PEOPLE,

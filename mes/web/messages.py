@@ -6,13 +6,14 @@ The list is live. What it shows is its address: `fate`, `station`, `why` (a reas
 import json
 from functools import partial
 from typing import Annotated, Final, Literal, NamedTuple
+from urllib.parse import urlencode
 
-from fastapi import Query, Request, Response
+from fastapi import Form, Query, Request, Response
 
 from mes.commands import messages as commands
 from mes.commands.ingest import settle_pending
 from mes.db.inbox import PENDING, REJECTED
-from mes.domain.refusals import SENTENCES, Refusal
+from mes.domain.refusals import SENTENCES, Refusal, refuse
 from mes.queries.messages import Sought, message_view, signs_of_stuck, stuck_groups, stuck_messages
 from mes.web.access import may, who_may
 from mes.web.door import act_of, caller_of, database_of, hub_of, now, pages, see_other
@@ -27,8 +28,10 @@ SHOWN: Final = 50
 BODY_SHOWN: Final = 100_000
 """Characters of a message that its page shows."""
 RETRY, DISMISS = "POST /messages/{key}/retry", "POST /messages/{key}/dismiss"
+DISMISS_ALL: Final = "POST /messages/dismiss"
 
 Short = Annotated[str, Query(max_length=255)]
+Wanted = Annotated[str, Form(max_length=255)]
 Fate = Literal["", "pending", "rejected"]
 
 
@@ -41,6 +44,11 @@ class Choice(NamedTuple):
     waits_for: str
     text: str
     cursor: str | None
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """What is not left open, for an address."""
+        return {name: value for name, value in self._asdict().items() if value}
 
     @property
     def sought(self) -> Sought:
@@ -60,7 +68,8 @@ async def stuck_page(
     """All messages that are stuck, or those of them that are asked for."""
     choice = Choice(fate, station, why, waits_for, text, cursor)
     stream = with_query(request, path="/live/messages", theme=None, size=None)
-    return await live_page(request, "messages.html", partial(picture, choice), stream, choice=choice)
+    view = partial(picture, choice, may(caller_of(request), DISMISS_ALL))
+    return await live_page(request, "messages.html", view, stream, choice=choice)
 
 
 @messages.get("/live/messages")
@@ -75,8 +84,9 @@ async def stuck_stream(
 ) -> Response:
     """What keeps lists of this choice as they are."""
     choice = Choice(fate, station, why, waits_for, text, cursor)
-    view = Seldom(_signs, partial(picture, choice), hub_of(request).wake)
-    return live_stream(request, ("messages", choice), view)
+    may_dismiss = may(caller_of(request), DISMISS_ALL)
+    view = Seldom(_signs, partial(picture, choice, may_dismiss), hub_of(request).wake)
+    return live_stream(request, ("messages", choice, may_dismiss), view)
 
 
 async def _signs(look: Look) -> object:
@@ -85,12 +95,13 @@ async def _signs(look: Look) -> object:
     return look.kept["stuck"]
 
 
-async def picture(choice: Choice, look: Look) -> Picture:
-    """The list in two parts: what is stuck for which reason, and the messages."""
+async def picture(choice: Choice, may_dismiss: bool, look: Look) -> Picture:
+    """The list in parts: what is stuck for which reason, the messages, and how to be rid of all that were asked for."""
     groups = await stuck_groups(look.connection)
     found = await stuck_messages(look.connection, choice.sought, limit=SHOWN, cursor=choice.cursor)
     told = {"choice": choice, "groups": groups, "found": found, "sentences": SENTENCES, "waiting": waiting}
-    parts = {name: fragment(f"messages/{name}.html", **told) for name in ("groups", "stuck")}
+    told["may_dismiss"] = may_dismiss and any(choice.sought) and not choice.cursor and bool(found.items)
+    parts = {name: fragment(f"messages/{name}.html", **told) for name in ("groups", "stuck", "dismissal")}
     return Picture(parts, partial(fragment, "messages/whole.html", parts=parts, **told))
 
 
@@ -122,6 +133,32 @@ async def dismiss(request: Request, key: Id, reason: Words = "") -> Response:
     except Refusal as refusal:
         return await _page(request, key, refusal)
     return see_other(f"/messages/{key}?done=dismiss")
+
+
+@messages.post("/messages/dismiss")
+async def dismiss_all(
+    request: Request,
+    until: Annotated[str, Form(max_length=64)],
+    fate: Annotated[Fate, Form()] = "",
+    station: Wanted = "",
+    why: Wanted = "",
+    waits_for: Wanted = "",
+    text: Wanted = "",
+    reason: Words = "",
+) -> Response:
+    """Dismiss, for one reason, all messages of a list that were seen on it: none that came after `until`."""
+    choice = Choice(fate, station, why, waits_for, text, None)
+    words = stated(reason)
+    if not any(choice.sought):
+        raise refuse("invalid", "Say which messages: all that is stuck is dismissed by no one press of a button.")
+    if "\0" in station + why + waits_for + text:
+        raise refuse("invalid", "What was asked for holds a character that no text has; nothing was changed.")
+    async with database_of(request).transaction() as connection:
+        found = await stuck_messages(connection, choice.sought, limit=SHOWN, cursor=None)
+        for one in found.items:
+            if one.key <= until:
+                await commands.dismiss(connection, one.key, words, act_of(request))
+    return see_other(f"/messages?{urlencode(choice.asked)}")
 
 
 async def _page(request: Request, key: str, refusal: Refusal | None = None) -> Response:

@@ -30,7 +30,11 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "POST /nonconformances/{id}/repair",
     ),
     "decide what becomes of it: rework, scrap, use as is": ("POST /nonconformances/{id}/disposition",),
-    "try stuck messages again, or dismiss them": ("POST /messages/{key}/retry", "POST /messages/{key}/dismiss"),
+    "try stuck messages again, or dismiss them": (
+        "POST /messages/{key}/retry",
+        "POST /messages/{key}/dismiss",
+        "POST /messages/dismiss",
+    ),
     "say until when a station is calibrated": ("PUT /stations/{station}/calibration",),
     "read the whole journal": ("GET /journal",),
     "speak as a station over HTTP (`station`: as its own only)": ("POST /stations/{station}/messages",),

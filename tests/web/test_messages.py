@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 from playwright.async_api import expect
 
+from mes.commands.logins import form_token
 from mes.formats.messages import decode
 from mes.rest import access as rest
 from mes.web import access as web
@@ -101,6 +102,34 @@ async def test_it_is_dismissed_once_for_a_reason(visitor: Visitor, stage: Stage)
     assert key not in await keys(visitor)
 
 
+async def test_those_of_one_kind_are_dismissed_together_and_none_that_came_since(
+    visitor: Visitor, stage: Stage
+) -> None:
+    def lost(number: int) -> object:
+        return stage.message("started", "nowhere-7", 9000.0 + number, unit="T-3", step="build")
+
+    await stage.send([lost(number) for number in range(3)])
+    query = "?waits_for=station:nowhere-7"
+    assert "Dismiss these" not in (await visitor.get(f"/messages{query}", role="supervisor")).text
+    assert "Dismiss these" not in (await visitor.get("/messages", role="quality")).text, "not all that is stuck"
+    page = (await visitor.get(f"/messages{query}", role="quality")).text
+    assert "Dismiss these 3" in page
+    form = page.split('action="/messages/dismiss"')[1].split("</form>")[0]
+    hidden = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', form))
+    await stage.send([lost(9)])
+    asked = {**hidden, "form_token": form_token(visitor.logins["quality"]), "reason": "a wrong name"}
+    done = await visitor.post("/messages/dismiss", asked, role="quality")
+    assert (done.status_code, done.headers["location"]) == (303, "/messages?waits_for=station%3Anowhere-7")
+    assert len(await keys(visitor, query)) == 1, "the one that nobody had seen"
+    assert len(await keys(visitor)) == 4
+    again = await visitor.post("/messages/dismiss", asked, role="quality")
+    assert (again.status_code, len(await keys(visitor, query))) == (303, 1)
+    for wrong in ({"waits_for": ""}, {"reason": " "}, {"text": "\0"}):
+        assert (await visitor.post("/messages/dismiss", asked | wrong, role="quality")).status_code == 422, wrong
+    assert (await visitor.post("/messages/dismiss", asked, role="admin")).status_code == 403, "another's form"
+    assert (await visitor.post("/messages/dismiss", hidden, role="supervisor")).status_code == 403
+
+
 async def test_who_may_not_is_refused_and_so_is_another_page(visitor: Visitor, stage: Stage) -> None:
     (key,) = await keys(visitor, "?fate=rejected")
     refused = await visitor.post(f"/messages/{key}/dismiss", {"reason": "x"}, role="supervisor")
@@ -127,6 +156,7 @@ async def test_a_person_of_quality_clears_the_list_while_it_lives(visitor: Visit
         await expect(page.locator(".stuck tbody tr")).to_have_count(4)
         await expect(page.locator("#text")).to_have_value("half typed")
         await page.locator(".stuck-groups a", has_text="nowhere-8").click()
+
         await page.locator(".stuck tbody a").click()
         await expect(page.locator(".body")).to_contain_text('"step": "build"')
         await page.get_by_role("button", name="Dismiss").click()
