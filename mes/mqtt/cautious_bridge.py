@@ -1,9 +1,9 @@
 """A bridge that finds the message that ends processes: it would come back for ever.
 
 What the broker delivers again to a new process, the one before may have died of. First it is tried as it comes. If
-that process ends as well, what comes again is given out one by one; a message that several processes had in hand
-alone, and none survived, is rejected by its bytes. Before the first message that is new, all of this is over: without
-a process that ended with work in its hands it costs nothing.
+that process ends as well, what comes again is given out one by one, each message of a batch by itself, too; a message
+that several processes had in hand alone, and none survived, is rejected by its bytes. Before the first message that is
+new, all of this is over: without a process that ended with work in its hands it costs nothing.
 """
 
 import asyncio
@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import takewhile
 from typing import Any, Final, Protocol
 
+import msgspec
+
 from mes.domain.refusals import reason
 from mes.formats.messages import Unreadable
 from mes.mqtt import topics
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 DEATHS_MAX: Final = 3
 """How many processes may end with a message alone in hand before it is rejected."""
 RETRY_S: Final = 1.0
+OF_A_BATCH: Final = 0
+"""No packet has this identifier: a message of a batch that is not its last has nothing to acknowledge."""
 
 
 class InHand(Protocol):
@@ -76,11 +80,11 @@ class CautiousBridge(Bridge):
             else:
                 batch = await super().get_batch(max_messages, linger_ms)
             if self._crashing:
-                batch = [one for one in batch if not await self._is_rejected(one)]
+                batch = [survivor for one in batch for survivor in await self._survivors(one)]
         return batch
 
     def ack(self, deliveries: Iterable[Delivery]) -> None:
-        super().ack(deliveries)
+        super().ack([one for one in deliveries if one.mid != OF_A_BATCH])
         self._settled.set()
 
     def drop_delivering(self, deliveries: Sequence[Delivery], pause_s: float) -> bool:
@@ -131,7 +135,8 @@ class CautiousBridge(Bridge):
 
     async def _one(self) -> list[Delivery]:
         """The next suspect alone; nothing if it is the one."""
-        one = self._suspects.popleft()
+        one, *others = messages_of(self._suspects.popleft())
+        self._suspects.extendleft(reversed(others))
         digest, before = _digest(one), self._before
         deaths = before.deaths + 1 if before and before.digest == digest else 0
         if deaths >= DEATHS_MAX:
@@ -141,20 +146,44 @@ class CautiousBridge(Bridge):
         await self._note(1, digest, deaths)
         return [one]
 
-    async def _is_rejected(self, one: Delivery) -> bool:
-        """Whether a delivery is one that ends processes; then it is rejected and done with."""
-        digest = _digest(one).hex()
+    async def _survivors(self, one: Delivery) -> list[Delivery]:
+        """A delivery without the messages in it that end processes: those are rejected and done with."""
+        crashing, messages = self._crashing or set(), messages_of(one)
+        found = [_digest(message).hex() in crashing for message in messages]
+        if not any(found):
+            return [one]
+        for message, is_crashing in zip(messages, found, strict=True):
+            if is_crashing:
+                await self._reject_one(message)
+        survivors = [message for message, is_crashing in zip(messages, found, strict=True) if not is_crashing]
+        if survivors:
+            return [*survivors[:-1], survivors[-1]._replace(mid=one.mid)]
+        self.ack([one])
+        return []
+
+    async def _reject_one(self, one: Delivery) -> None:
         address = topics.parse(one.topic)
-        if digest not in (self._crashing or ()) or address is None:
-            return False
+        if address is None:
+            return
         log.error("a message of %s ended %d processes and is rejected", address.station, DEATHS_MAX)
         text = f"{DEATHS_MAX} processes of the MES ended with this message alone in hand; it is kept, and not tried."
         why = reason("crashed_repeatedly", text, deliveries=DEATHS_MAX)
         source, id, type_ = _claims(one.payload)
-        rejected = Unreadable(address.station, one.payload, digest, source, id, type_, (why,))
+        rejected = Unreadable(address.station, one.payload, _digest(one).hex(), source, id, type_, (why,))
         await _patiently(lambda: self._reject(rejected))
-        self.ack([one])
-        return True
+
+
+def messages_of(one: Delivery) -> list[Delivery]:
+    """Each message of a batch as if it had come alone; the last of them carries the acknowledgement of all."""
+    if not one.payload.lstrip().startswith(b"["):
+        return [one]
+    try:
+        told = [bytes(message) for message in msgspec.json.decode(one.payload, type=list[msgspec.Raw])]
+    except (msgspec.DecodeError, RecursionError):
+        told = []
+    if not told:
+        return [one]
+    return [*(one._replace(payload=message, mid=OF_A_BATCH) for message in told[:-1]), one._replace(payload=told[-1])]
 
 
 def _claims(payload: bytes) -> tuple[str | None, str | None, str | None]:

@@ -59,8 +59,9 @@ async def settled(database: Database) -> int:
         return int(await (await driver(connection)).fetchval(counted))
 
 
+@pytest.mark.parametrize("is_batched", [False, True], ids=["alone", "last of a batch"])
 async def test_it_is_found_and_rejected_and_all_others_are_applied(
-    plant: Plant, database: Database, broker_url: str
+    plant: Plant, database: Database, broker_url: str, is_batched: bool
 ) -> None:
     await Stage(database).set_up()
     plant.mes("ingest")  # once before the first station speaks, so that the broker keeps messages for it
@@ -68,7 +69,11 @@ async def test_it_is_found_and_rejected_and_all_others_are_applied(
     plant.kill("ingest")
     messages = [received(number, f"m{number}") for number in range(MESSAGES)]
     poison = received(-1, "poison-1")
-    messages.insert(150, poison)
+    if is_batched:
+        (topic, first, _), (_, second, _) = messages[149:151]
+        messages[149:151] = [(topic, b"[" + b", ".join((first, second, poison[1])) + b"]", None)]
+    else:
+        messages.insert(150, poison)
     await asyncio.to_thread(send, broker_url, messages)
     assert await outlive(plant, database, MESSAGES) == DEATHS
     await asyncio.sleep(0.5)
@@ -83,3 +88,10 @@ async def test_it_is_found_and_rejected_and_all_others_are_applied(
     assert json.loads(reasons)[0]["code"] == "crashed_repeatedly"
     assert plant.receipts["poison-1"] == ["rejected"]
     assert in_hand == []
+    if is_batched:  # said again, it ends nothing any more, and is rejected again
+        await asyncio.to_thread(send, broker_url, [messages[149]])
+        async with asyncio.timeout(10):
+            while len(plant.receipts["poison-1"]) < 2:  # noqa: ASYNC110 - another thread hears them
+                await asyncio.sleep(0.1)
+        assert plant.receipts["m149"][-1] == "duplicate"
+        assert plant.processes["ingest"].poll() is None
