@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from mes import services
-from mes.commands.ingest import Entrance, Retried, settle, settle_pending
+from mes.commands.entrance import Entrance
+from mes.commands.ingest import Retried, settle, settle_pending
 from mes.commands.interruptions import Patience, interrupt_overdue
 from mes.db.in_hand import Hand
 from mes.db.partitions import make_partitions
@@ -119,7 +120,7 @@ async def _takers(settings: Settings, database: Database, tasks: asyncio.TaskGro
 
 
 def _here(settings: Settings, database: Database) -> Here:
-    entrance = Entrance()
+    entrance = Entrance(among_processes=settings.ingest_workers > 1)
     _spare_the_collector()
     return consumer.here(
         lambda arrived, at: settle(database, arrived, at, entrance),

@@ -1,12 +1,13 @@
 """One transaction's worth of messages on their way into the record: gate, names, fold, journal, fates."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mes.commands.entrance import Locking, Passage, at_any_time
 from mes.commands.folding import Folded, Folding
 from mes.commands.inventories import inventory_reasons
 from mes.commands.journalling import Recorder
@@ -44,11 +45,9 @@ class Settled(NamedTuple):
 class Batch:
     """Settles messages in one open transaction; `at` is when they arrived (or, for pending ones, are tried again)."""
 
-    def __init__(
-        self, connection: AsyncConnection, site: str, at: datetime, when_ordered: Callable[[], None] = lambda: None
-    ) -> None:
-        """`when_ordered` is called as soon as a batch that begins then can't overtake this one."""
-        self._when_ordered = when_ordered
+    def __init__(self, connection: AsyncConnection, site: str, at: datetime, passage: Passage | None = None) -> None:
+        """`passage` keeps batches that overlap in their order."""
+        self._passage = passage
         self.connection = connection
         self.site = site
         self.at = at
@@ -230,7 +229,7 @@ class Batch:
         entries = [one.entry for one in made if one.entry]
         # A later batch may name a unit by what it is labelled with here: it has to find the label in the record.
         labels = any(one.entry and isinstance(one.entry.what, UnitIdentified) for one in made)
-        folding = Folding(self.connection, self.at, *(() if labels else (self._when_ordered,)))
+        folding = Folding(self.connection, self.at, self._locking(stay=labels))
         for one in made:
             if one.entry and one.events is not None:
                 folding.stand_in(one.entry, one.events, taken_back=one.taken_back)
@@ -250,6 +249,11 @@ class Batch:
         await tell_live_failures(self.connection, folding, folded)
         await self._read_inventories([one for one in made if one.inventory], folding)
         await self.recorder.record(made, folding, folded)
+
+    def _locking(self, *, stay: bool) -> Locking:
+        if self._passage is None:
+            return at_any_time
+        return self._passage.staying if stay else self._passage.locking
 
     async def _store(self, made: Sequence[Translation]) -> None:
         await store_runs(self.connection, [one.run for one in made if one.run])

@@ -7,7 +7,7 @@ journal.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mes.commands.entrance import Locking, at_any_time
 from mes.commands.material import load, with_lots
 from mes.commands.slice import AssemblySlice, assembly_slice
 from mes.db.attempts import replace_attempts, save_attempts
@@ -74,13 +75,11 @@ class Folded:
 class Folding:
     """One transaction's work on the floor: the units it has locked and what became of them."""
 
-    def __init__(
-        self, connection: AsyncConnection, at: datetime, when_locked: Callable[[], None] = lambda: None
-    ) -> None:
-        """`when_locked` is called once all units that a fold needs are locked: whoever comes next may queue up."""
+    def __init__(self, connection: AsyncConnection, at: datetime, locking: Locking = at_any_time) -> None:
+        """`locking` is the block in which all units that a fold needs are locked."""
         self.connection = connection
         self.at = at
-        self._when_locked = when_locked
+        self._locking = locking
         self.units: dict[UnitId, LockedUnit] = {}
         self.folded = Folded()
         self._events_of: dict[Key, tuple[Entry, ...]] = {}
@@ -109,15 +108,16 @@ class Folding:
 
     async def fold(self, entries: Sequence[Entry], reasons_of: dict[Key, str]) -> Folded:
         """Fold new entries, of any kinds and units. `reasons_of`: why, as JSON, of those that open nonconformances."""
-        await self.lock(unit for entry in entries for unit in units_of(entry))
         events: dict[UnitId, list[Entry | PositionChanged]] = defaultdict(list)
         for entry in entries:
             unit = subject_of(entry.what)
             if unit is not None:
                 self._entries[unit].append(entry)
                 events[unit].extend(self._events_of.get(entry.key, (entry,)))
-        taken_back = self._taken_back | await self._assemble([entry for entry in entries if is_assembly(entry)], events)
-        self._when_locked()
+        scans = [entry for entry in entries if is_assembly(entry)]
+        async with self._locking(self.connection, bool(scans)):
+            await self.lock(unit for entry in entries for unit in units_of(entry))
+            taken_back = self._taken_back | await self._assemble(scans, events)
         holds = await self._holds(events.keys() | taken_back)
         late = {one for one in events if any(is_late(self.units[one].progress, event) for event in events[one])}
         again = late | taken_back

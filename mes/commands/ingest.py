@@ -7,14 +7,14 @@ If something in a batch can't be stored, the batch is halved until that message 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy.exc import DBAPIError
 
 from mes.commands.batch import Batch, Settled
+from mes.commands.entrance import Entrance
 from mes.db import inbox
 from mes.db.inbox import ready
 from mes.db.session import Database
@@ -35,34 +35,6 @@ class _RolledBack(Exception):  # noqa: N818 - the way out of a transaction that 
     def __init__(self, settled: list[Settled]) -> None:
         super().__init__("checked")
         self.settled = settled
-
-
-class Entrance:
-    """Lets batches overlap in time and still be settled in the order in which they came.
-
-    One at a time is on its way in: from its first statement until all its units are locked. The next one then waits
-    for those locks where it needs the same units, and works beside it where it does not.
-    """
-
-    def __init__(self) -> None:
-        self._lock = asyncio.Lock()
-
-    @asynccontextmanager
-    async def passing(self) -> AsyncIterator[Callable[[], None]]:
-        """Gives what lets the next one in; at the latest that is done with the end of the block."""
-        await self._lock.acquire()
-        is_in = False
-
-        def let_next_in() -> None:
-            nonlocal is_in
-            if not is_in:
-                is_in = True
-                self._lock.release()
-
-        try:
-            yield let_next_in
-        finally:
-            let_next_in()
 
 
 async def settle(
@@ -93,8 +65,8 @@ async def _in_one_transaction(
 ) -> list[Settled]:
     for attempt in range(TRIES_MAX):
         try:
-            async with entrance.passing() as let_next_in, database.transaction() as connection:
-                return await Batch(connection, database.site, at, let_next_in).settle(arrived)
+            async with entrance.passing() as passage, database.transaction() as connection:
+                return await Batch(connection, database.site, at, passage).settle(arrived)
         except Exception as error:
             if not lost_to_another(error) or attempt + 1 == TRIES_MAX:
                 raise

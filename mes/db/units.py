@@ -1,6 +1,7 @@
 """Units as the fold needs them: locked, with their progress and the head of their journal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -70,6 +71,24 @@ async def lock_units(connection: AsyncConnection, ids: Iterable[str]) -> dict[st
     )
     known = await products(connection, {row["product_id"] for row in rows if row["product_id"]})
     return {row["id"]: _locked(row, known) for row in rows}
+
+
+@asynccontextmanager
+async def locking_units(connection: AsyncConnection, *, alone: bool) -> AsyncIterator[None]:
+    """Lock units in the block, beside other processes that do so here, or alone among them.
+
+    Who locks in several rounds has to be alone: each round is in id order, but all of them together are not, and two
+    that wait for each other's units are found out only after a second.
+    """
+    kind = "" if alone else "_shared"
+    raw = await driver(connection)
+    await raw.execute(f"SELECT pg_advisory_lock{kind}(hashtext('mes.units'))")
+    try:
+        yield
+    except BaseException:
+        await connection.invalidate()  # a failed transaction can't unlock; the end of the connection does
+        raise
+    await raw.execute(f"SELECT pg_advisory_unlock{kind}(hashtext('mes.units'))")
 
 
 def _locked(row: Any, known: dict[str, Product]) -> LockedUnit:

@@ -20,7 +20,8 @@ from uuid import UUID, uuid5
 import asyncpg
 from sqlalchemy import text
 
-from mes.commands.ingest import Entrance, settle
+from mes.commands.entrance import Entrance
+from mes.commands.ingest import settle
 from mes.db.session import Database
 from mes.feeds.telemetry import merge
 from mes.formats.messages import Arrived, Message, decode

@@ -1,4 +1,6 @@
-"""Thousands of messages about hundreds of units, shuffled, with ingest killed twice: the same floor as in order.
+"""Thousands of messages about hundreds of units, shuffled, settled by two processes, with ingest killed twice.
+
+The same floor comes of it as in order.
 
 MES_TESTS_LOAD_MESSAGES says how many; 10,000 take a few minutes where two slow cores do everything.
 """
@@ -39,7 +41,9 @@ async def test_load_in_random_order_ends_as_in_order(
     async with floor(postgres, migrated, serials) as ordered, floor(postgres, migrated, serials) as shuffled:
         fates = await settle(ordered, messages, datetime.now(UTC))
         assert {one.fate for one in fates} == {"applied"}
-        with Plant(shuffled.url, broker_url, tmp_path, MES_BATCH_MAX_MESSAGES=str(BATCH_MESSAGES)) as plant:
+        with Plant(
+            shuffled.url, broker_url, tmp_path, MES_BATCH_MAX_MESSAGES=str(BATCH_MESSAGES), MES_INGEST_WORKERS="2"
+        ) as plant:
             plant.listen()
             plant.mes("ingest", "feeds")
             await asyncio.to_thread(plant.await_ingest, "as-1")
