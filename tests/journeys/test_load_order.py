@@ -15,6 +15,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
+
 from mes.commands.ingest import settle
 from mes.db.session import Database, driver
 from mes.embedded.postgres import Postgres
@@ -31,6 +33,7 @@ PER_UNIT = 33
 WAIT_S = 240.0
 
 
+@pytest.mark.timeout(600)
 async def test_load_in_random_order_ends_as_in_order(
     postgres: Postgres, migrated: str, broker_url: str, tmp_path: Path
 ) -> None:
