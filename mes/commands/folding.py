@@ -7,7 +7,7 @@ journal.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
@@ -227,38 +227,40 @@ class Folding:
             if subject is not None:
                 recorded[subject].append(entry)
         stays = await stays_in(self.connection, ids)
+        histories: dict[UnitId, UnitHistory] = {}
         for one in sorted(ids):
             unit = self.units[one]
             new = self._entries.get(one, [])
-            history = fold_unit(
+            histories[one] = fold_unit(
                 unit.definition,
                 [*recorded[one], *new],
                 position_changes(stays.get(one, ()), unit.definition),
                 self._concerning(holds, unit),
                 unit.order_ended_at,
             )
-            await self._take_over(unit, history, new)
+            self._take_over(unit, histories[one], new)
+        await self._store_again(histories)
 
-    async def _take_over(self, unit: LockedUnit, history: UnitHistory, new: Sequence[Entry]) -> None:
+    def _take_over(self, unit: LockedUnit, history: UnitHistory, new: Sequence[Entry]) -> None:
         move = Move(unit.progress.state, history.progress.state)
         for key in (key for entry in new for key in self.keys_of(entry)):
             self.folded.deviations[key].extend(history.deviations.get(key, ()))
             self.folded.moves[key, unit.id] = move
         unit.progress = history.progress
-        self.folded.refolded.append(
-            Refolded(unit.id, move, len(history.attempts), tuple(history.nonconformances.values()))
-        )
-        await replace_attempts(self.connection, unit.id, history.attempts)
-        self.folded.opened.extend((unit.id, one) for one in history.nonconformances.values())
-        await reopen_others(
-            self.connection, unit.id, [one.id for one in history.nonconformances.values() if one.closed_by is None]
-        )
-        await withdraw_others(self.connection, unit.id, history.nonconformances)
+        nonconformances = tuple(history.nonconformances.values())
+        self.folded.refolded.append(Refolded(unit.id, move, len(history.attempts), nonconformances))
+        self.folded.opened.extend((unit.id, one) for one in nonconformances)
         self.folded.settled.extend(
-            Settlement(one.id, one.settled, one.closed_by)
-            for one in history.nonconformances.values()
-            if one.closed_by and one.settled
+            Settlement(one.id, one.settled, one.closed_by) for one in nonconformances if one.closed_by and one.settled
         )
+
+    async def _store_again(self, histories: Mapping[UnitId, UnitHistory]) -> None:
+        """Put what units come to now in the place of what they came to before."""
+        units = list(histories)
+        known = [one for history in histories.values() for one in history.nonconformances.values()]
+        await replace_attempts(self.connection, {unit: history.attempts for unit, history in histories.items()})
+        await reopen_others(self.connection, units, [one.id for one in known if one.closed_by is None])
+        await withdraw_others(self.connection, units, [one.id for one in known])
 
     async def _store(self, reasons_of: dict[Key, str]) -> None:
         again = {one.unit for one in self.folded.refolded}

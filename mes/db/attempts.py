@@ -1,6 +1,6 @@
 """Attempts of steps, as folded: rows follow the fold, the facts they follow from are in the journal."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -68,8 +68,8 @@ async def save_attempts(
     await copying.copy_in(connection, "attempt", _COLUMNS, rows)
 
 
-async def replace_attempts(connection: AsyncConnection, unit_id: str, attempts: Sequence[Attempt]) -> None:
-    """Store a unit's attempts after it was folded again: numbers may have moved."""
-    await (await driver(connection)).execute("DELETE FROM attempt WHERE unit_id = $1", unit_id)
-    opened_now = {one.opened_by for one in attempts}
-    await save_attempts(connection, ((unit_id, one) for one in attempts), opened_now)
+async def replace_attempts(connection: AsyncConnection, attempts: Mapping[str, Sequence[Attempt]]) -> None:
+    """Store all attempts of units, by unit id, after they were folded again: numbers may have moved."""
+    await (await driver(connection)).execute("DELETE FROM attempt WHERE unit_id = ANY($1::uuid[])", list(attempts))
+    all_of_them = [(unit_id, one) for unit_id, some in attempts.items() for one in some]
+    await save_attempts(connection, all_of_them, {one.opened_by for _, one in all_of_them})

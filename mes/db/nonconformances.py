@@ -57,25 +57,25 @@ async def settle_nonconformances(connection: AsyncConnection, settled: Iterable[
         )
 
 
-async def reopen_others(connection: AsyncConnection, unit_id: str, unsettled: Iterable[str]) -> None:
-    """After a unit was folded again: what a late fact shows to be unsettled is open again."""
+async def reopen_others(connection: AsyncConnection, units: Sequence[str], unsettled: Sequence[str]) -> None:
+    """After units were folded again: what a late fact shows to be unsettled is open again."""
     await (await driver(connection)).execute(
         """
         UPDATE nonconformance SET state = CASE WHEN ruling IS NULL THEN 'open' ELSE 'disposed' END, closed_at = NULL
-        WHERE unit_id = $1 AND id = ANY($2::uuid[]) AND state = 'closed'
+        WHERE unit_id = ANY($1::uuid[]) AND id = ANY($2::uuid[]) AND state = 'closed'
         """,
-        unit_id,
-        list(unsettled),
+        units,
+        unsettled,
     )
 
 
-async def withdraw_others(connection: AsyncConnection, unit_id: str, known: Iterable[str]) -> None:
-    """After a unit was folded again: what a late fact shows never to have been is closed as of its own beginning."""
+async def withdraw_others(connection: AsyncConnection, units: Sequence[str], known: Sequence[str]) -> None:
+    """After units were folded again: what a late fact shows never to have been is closed as of its own beginning."""
     await (await driver(connection)).execute(
         """
         UPDATE nonconformance SET state = 'closed', closed_at = opened_at
-        WHERE unit_id = $1 AND id <> ALL($2::uuid[]) AND closed_at IS DISTINCT FROM opened_at
+        WHERE unit_id = ANY($1::uuid[]) AND id <> ALL($2::uuid[]) AND closed_at IS DISTINCT FROM opened_at
         """,
-        unit_id,
-        list(known),
+        units,
+        known,
     )
