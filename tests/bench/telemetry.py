@@ -60,7 +60,7 @@ class Size(NamedTuple):
         return self.racks, self.channels, self.hours
 
 
-FULL: Final = Size(5, 3, 400, 1, 30)
+FULL: Final = Size(5, 6, 200, 1, 30)
 SHORT: Final = Size(1, 2, 5, 1, 2)
 
 
