@@ -118,7 +118,7 @@ def test_one_lost_receipt_is_nobodys_trouble(spool: Spool) -> None:
         settle(spool, window, [lost], "duplicate", now=began + 32)
     assert alarms == []
     keep(spool, 1, start=6)
-    assert [len(due(window, 9000 + seconds)) for seconds in (0, 70, 210)] == [1, 1, 1]
+    assert [len(due(window, 9000 + seconds)) for seconds in (0, 70, 230)] == [1, 1, 1]
     assert [one.code for one in alarms] == ["no_receipts"]
 
 
