@@ -9,6 +9,8 @@ from sqlalchemy import text
 
 from mes.commands.act import Act
 from mes.commands.holds import place
+from mes.commands.interruptions import interrupt_overdue
+from tests.commands.test_recordings import PATIENCE, soak, told
 from tests.deploy.delivered import RACK as DELIVERED_RACK
 from tests.deploy.test_rack_build import build_the_rack, order_a_rack
 from tests.rest.test_statements import counted
@@ -64,6 +66,18 @@ async def test_a_unit_that_failed_says_why(visitor: Visitor, stage: Stage) -> No
     run = re.search(r'href="(/runs/[^"]+)"', page)
     assert run
     assert "250" in await opened(visitor, run[1])
+
+
+async def test_the_run_of_a_program_that_died_tells_its_steps_and_how_it_ended(visitor: Visitor, stage: Stage) -> None:
+    lines = [one for one in soak()[:6] if one["sequenceNumber"] != 3]
+    await stage.send([told("died", lines, unit="T-1", broken_off="The program was ended by SIGKILL.")])
+    assert await interrupt_overdue(visitor.database, PATIENCE, stage.now) == 1
+    async with visitor.database.reading() as connection:
+        id = (await connection.execute(text("SELECT id::text FROM run WHERE verdict = 'interrupted'"))).scalar_one()
+    page = await opened(visitor, f"/runs/{id}")
+    assert "The program was ended by SIGKILL." in page
+    assert "5 lines were told; missing are 3." in page
+    assert 'soak <span class="soft">has no end</span>' in page
 
 
 async def test_holds_and_pending_facts_are_told(visitor: Visitor, stage: Stage) -> None:
