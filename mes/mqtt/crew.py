@@ -166,11 +166,17 @@ async def crew_of(size: int, argv: Sequence[str], hello: Any) -> AsyncIterator[C
     Each is started by `argv` and the number of its end of a socket, on which it is first sent `hello` (see `joining`).
     """
     async with AsyncExitStack() as crew:
-        members = []
-        for _ in range(size):
-            members.append(await _joined(argv, hello))
-            crew.push_async_callback(members[-1].stop)
-        yield Crew(members)
+
+        async def join() -> Member:
+            member = await _joined(argv, hello)
+            crew.push_async_callback(member.stop)
+            return member
+
+        joined = await asyncio.gather(*(join() for _ in range(size)), return_exceptions=True)
+        for one in joined:
+            if isinstance(one, BaseException):
+                raise one
+        yield Crew([one for one in joined if isinstance(one, Member)])
 
 
 async def _joined(argv: Sequence[str], hello: Any) -> Member:
