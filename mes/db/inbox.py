@@ -130,26 +130,30 @@ async def set_fates(connection: AsyncConnection, fates: Iterable[tuple[str, str,
 
 async def keep(connection: AsyncConnection, bodies: Sequence[Body], at: datetime) -> list[Body]:
     """Keep messages that were not applied; returns those that were not kept before."""
-    raw = await driver(connection)
-    new = []
-    for one in bodies:
-        key = await raw.fetchval(
-            """
-            INSERT INTO message (key, station, kind, source, id, type, sha256, body, fate, reasons, waits_for,
-                                 received_at, settled_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-                    CASE WHEN $9 = 'pending' THEN NULL ELSE $12::timestamptz END)
-            ON CONFLICT DO NOTHING RETURNING key
-            """,
-            new_id(),
-            *one[:8],
-            reasons_text(one.reasons),
-            list(one.waits_for),
-            at,
-        )
-        if key:
-            new.append(one)
-    return new
+    if not bodies:
+        return []
+    rows = [(new_id(), *one[:8], reasons_text(one.reasons), _list_text(one.waits_for)) for one in bodies]
+    stored = await (await driver(connection)).fetch(
+        """
+        INSERT INTO message (key, station, kind, source, id, type, sha256, body, fate, reasons, waits_for, received_at,
+                             settled_at)
+        SELECT key, station, kind, source, id, type, sha256, body, fate, reasons,
+               ARRAY(SELECT jsonb_array_elements_text(waits_for::jsonb)), $12,
+               CASE WHEN fate = 'pending' THEN NULL ELSE $12::timestamptz END
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[],
+                    $9::text[], $10::text[], $11::text[])
+             AS m (key, station, kind, source, id, type, sha256, body, fate, reasons, waits_for)
+        ON CONFLICT DO NOTHING RETURNING key::text
+        """,
+        *zip(*rows, strict=True),
+        at,
+    )
+    new = {row["key"] for row in stored}
+    return [one for one, row in zip(bodies, rows, strict=True) if row[0] in new]
+
+
+def _list_text(values: Sequence[str]) -> str:
+    return msgspec.json.encode(values).decode()
 
 
 def reasons_text(reasons: Iterable[Reason]) -> str:
