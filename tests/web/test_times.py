@@ -24,6 +24,9 @@ async def test_moments_are_on_the_viewers_clock(visitor: Visitor) -> None:
         await expect(page.locator(".tick-text").first).to_have_text("07:00")
         await page.get_by_text("At another time").click()
         await page.locator("input[name=as_of]").fill("2026-11-02 15:00")
+        await stage.send([stage.remove("T-1", "GPU1", "G-01", 9000)])
+        await expect(page.locator("#unit-contents")).not_to_contain_text("G-01")  # it has come anew
+        await expect(page.locator("input[name=as_of]")).to_have_value("2026-11-02 15:00")
         await page.get_by_role("button", name="Show").click()
         await page.wait_for_url("**as_of=2026-11-02T08%3A00Z**")
         await expect(page.locator("input[name=as_of]")).to_have_value("2026-11-02T15:00")

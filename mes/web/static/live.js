@@ -21,7 +21,7 @@
   // What somebody opened or closed stays so, what they typed stays written, and what has the focus keeps it.
   function replace(element, html) {
     const unfolded = [...element.querySelectorAll("details[id]")].map((one) => [one.id, one.open]);
-    const written = [...element.querySelectorAll("input[id], textarea[id]")].map((one) => [one.id, one.value]);
+    const written = [...element.querySelectorAll("input[id], textarea[id]")].map((one) => [one.id, one.value, "local" in one.dataset]);
     const chosen = [...element.querySelectorAll("select[id]")].map((one) => [one.id, one.value]);
     const focus = element.contains(document.activeElement) ? document.activeElement : null;
     const caret = focus?.selectionStart;
@@ -30,7 +30,12 @@
     if (element === main) main.replaceChildren(holder.content);
     else element.replaceWith(holder.content);
     for (const [id, open] of unfolded) document.getElementById(id)?.toggleAttribute("open", open);
-    for (const [id, value] of [...written, ...chosen]) { const one = document.getElementById(id); if (one) one.value = value; }
+    for (const [id, value, isLocal] of [...written, ...chosen]) {
+      const one = document.getElementById(id);
+      if (!one) continue;
+      one.value = value;
+      if (isLocal) { delete one.dataset.moment; one.dataset.local = ""; } // it is on their clock already
+    }
     for (const one of document.querySelectorAll("input[name=form_token]")) one.value = document.body.dataset.formToken ?? "";
     const again = focus?.id && document.getElementById(focus.id);
     if (again) { again.focus({ preventScroll: true }); if (caret != null) again.setSelectionRange?.(caret, caret); }
