@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from contextlib import suppress
 from datetime import UTC, datetime
 from urllib.error import HTTPError
@@ -91,11 +92,17 @@ async def test_links_are_told_once_and_are_bounded() -> None:
 
 async def test_a_receiver_that_is_away_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{any_port()}")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    before = set(threading.enumerate())
     spans = OwnSpans("main", "mes-ingest-main")
     BatchWatch(Metrics(), spans)(await done([packed("a")]))
     began = datetime.now(UTC)
     spans.close()
     assert (datetime.now(UTC) - began).total_seconds() < 5
+    for one in (
+        set(threading.enumerate()) - before
+    ):  # tries again with chance, which property tests don't bear beside them
+        await asyncio.to_thread(one.join, 30)
 
 
 def test_the_text_is_what_prometheus_reads() -> None:
