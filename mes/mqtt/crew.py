@@ -208,19 +208,15 @@ async def joining(number: int) -> tuple[asyncio.StreamReader, asyncio.StreamWrit
 
 
 async def work(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, here: Here) -> None:
-    """In such a process: settle the shares that come until no more can."""
+    """In such a process: settle the shares that come until no more can. A fault in one ends it, and so the reader."""
 
     async def answer(share: Share) -> None:
         _send(writer, Answer(share.number, await here(share.parts, share.at)))
 
     writer.write(_READY)
-    at_work: set[asyncio.Task[None]] = set()
-    async for share in _received(reader, Share):
-        task = asyncio.create_task(answer(share))
-        at_work.add(task)
-        task.add_done_callback(at_work.discard)
-    if at_work:
-        await asyncio.wait(at_work, timeout=STOP_S)
+    async with asyncio.TaskGroup() as at_work:
+        async for share in _received(reader, Share):
+            at_work.create_task(answer(share))
 
 
 def _send(writer: asyncio.StreamWriter, one: Any) -> None:

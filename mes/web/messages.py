@@ -8,7 +8,7 @@ from functools import partial
 from typing import Annotated, Final, Literal, NamedTuple
 from urllib.parse import urlencode
 
-from fastapi import Form, Query, Request, Response
+from fastapi import Depends, Form, Query, Request, Response
 
 from mes.commands import messages as commands
 from mes.commands.ingest import settle_pending
@@ -55,18 +55,27 @@ class Choice(NamedTuple):
         return Sought(*(one or None for one in self[:5]))
 
 
-@messages.get("/messages")
-async def stuck_page(
-    request: Request,
+def _choice(
     fate: Fate = "",
     station: Short = "",
     why: Short = "",
     waits_for: Short = "",
     text: Short = "",
     cursor: str | None = None,
+) -> Choice:
+    """What an address asks for."""
+    return Choice(fate, station, why, waits_for, text, cursor)
+
+
+Asked = Annotated[Choice, Depends(_choice)]
+
+
+@messages.get("/messages")
+async def stuck_page(
+    request: Request,
+    choice: Asked,
 ) -> Response:
     """All messages that are stuck, or those of them that are asked for."""
-    choice = Choice(fate, station, why, waits_for, text, cursor)
     stream = with_query(request, path="/live/messages", theme=None, size=None)
     view = partial(picture, choice, may(caller_of(request), DISMISS_ALL))
     return await live_page(request, "messages.html", view, stream, choice=choice)
@@ -75,15 +84,9 @@ async def stuck_page(
 @messages.get("/live/messages")
 async def stuck_stream(
     request: Request,
-    fate: Fate = "",
-    station: Short = "",
-    why: Short = "",
-    waits_for: Short = "",
-    text: Short = "",
-    cursor: str | None = None,
+    choice: Asked,
 ) -> Response:
     """What keeps lists of this choice as they are."""
-    choice = Choice(fate, station, why, waits_for, text, cursor)
     may_dismiss = may(caller_of(request), DISMISS_ALL)
     view = Seldom(_signs, partial(picture, choice, may_dismiss), hub_of(request).wake)
     return live_stream(request, ("messages", choice, may_dismiss), view)
