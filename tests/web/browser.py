@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, async_playwright, expect
 
 from mes.serving import Server
 from tests.parts import any_port
@@ -26,6 +26,7 @@ ARGUMENTS = [
 ]
 PATIENCE_MS = 20_000
 """How long a page may take on a busy machine."""
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """The scan page and the unit's page in a real browser: what a person with a scanner does, and sees."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -81,8 +82,17 @@ async def test_scans_without_a_line_are_kept_and_done_once(page: Page) -> None:
 async def test_after_an_objection_later_scans_wait(page: Page) -> None:
     await scan(page, "R-1")
     await expect(page.locator(".prompt-where")).to_have_text("U1")
+    both = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        """The first scan's answer comes when the second is scanned: whoever reads the objection first is not asked."""
+        await both.wait()
+        await route.continue_()
+
+    await page.route("**/scan/as-1", late)
     for text in ("T-3", "T-1"):  # the first is not finished
         await scan(page, text)
+    both.set()
     await expect(page.locator("#offline")).to_contain_text("1 later scan waits")
     await page.get_by_role("button", name="Go on with them").click()
     await told(page, "In U1")
