@@ -12,36 +12,33 @@ from mes.domain.facts import Key
 from mes.domain.unit import Attempt
 
 _COLUMNS: Final = (
-    "unit_id", "step", "number", "station", "run", "run_id", "started_at", "ended_at", "claim", "outcome", "counted",
+    "unit_id", "step", "station", "claim", "outcome", "number", "run", "run_id", "started_at", "ended_at", "counted",
     "deviations", "opened_key", "closed_key",
 )  # fmt: skip
+_row_head: Final = copying.row_head(len(_COLUMNS))
 
 
-def _key(key: Key | None) -> bytes:
-    return copying.text(key_text(key) if key else None)
+def _key(key: Key) -> bytes:
+    return copying.text(key_text(key))
 
 
 def _row(unit_id: str, one: Attempt) -> bytes:
-    opened_key = _key(one.opened_by)
-    return copying.row(
-        copying.uuid(unit_id),
-        copying.word(one.step),
-        copying.integer(one.number),
-        copying.word(one.station),
-        copying.text(one.run),
-        copying.uuid(one.run_id),
-        copying.moment(one.started_at),
-        copying.moment(one.ended_at),
-        copying.word(one.claim),
-        copying.word(one.outcome),
-        copying.truth(one.counted),
-        copying.texts(one.deviations),
-        opened_key,
-        copying.NULL
-        if one.closed_by is None
-        else opened_key
-        if one.closed_by == one.opened_by
-        else _key(one.closed_by),
+    opened_key, closed_by = _key(one.opened_by), one.closed_by
+    return b"".join(
+        (
+            _row_head,
+            copying.uuid(unit_id),
+            copying.words(one.step, one.station, one.claim, one.outcome),
+            copying.integer(one.number),
+            copying.text(one.run),
+            copying.uuid(one.run_id),
+            copying.moment(one.started_at),
+            copying.moment(one.ended_at),
+            copying.truth(one.counted),
+            copying.texts(one.deviations),
+            opened_key,
+            copying.NULL if closed_by is None else opened_key if closed_by == one.opened_by else _key(closed_by),
+        )
     )
 
 

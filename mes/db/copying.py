@@ -80,7 +80,8 @@ def doubles(values: Sequence[float | None]) -> bytes:
     """A float8[]."""
     if None in values:
         return _array(_FLOAT8, [double(one) for one in values])
-    body = _doubles_of(len(values))(*[part for one in values for part in (8, one)])
+    body = bytearray(_spaced_doubles(len(values))(*values))
+    body[3::_ELEMENT] = b"\x08" * len(values)
     return _doubles_head(len(values)) + body
 
 
@@ -115,6 +116,12 @@ def _elements(raw: bytes) -> memoryview:
     return memoryview(room)
 
 
+@lru_cache(10_000)
+def words(*values: str | None) -> bytes:
+    """Texts, one after another, that are written time and again together: packed once."""
+    return b"".join([text(one) for one in values])
+
+
 @lru_cache(1000)
 def texts(values: tuple[str, ...]) -> bytes:
     """A text[]. Those that are written time and again, verdicts and deviations, are packed once."""
@@ -122,9 +129,9 @@ def texts(values: tuple[str, ...]) -> bytes:
 
 
 @lru_cache(1000)
-def _doubles_of(count: int) -> Callable[..., bytes]:
-    """Packs that many doubles, each behind its length."""
-    return Struct(">" + "id" * count).pack
+def _spaced_doubles(count: int) -> Callable[..., bytes]:
+    """Packs that many doubles, each behind room for its length."""
+    return Struct(">" + "4xd" * count).pack
 
 
 @lru_cache(1000)

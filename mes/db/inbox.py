@@ -4,9 +4,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
+import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mes.db import copying
 from mes.db.journal import new_id
 from mes.db.runs import reasons_plain
 from mes.db.session import driver
@@ -17,6 +19,10 @@ DUPLICATE: Final = "duplicate"
 PENDING: Final = "pending"
 REJECTED: Final = "rejected"
 DISMISSED: Final = "dismissed"
+
+COPIED_MIN: Final = 50
+"""Fewer messages than this are not worth a COPY, and an error in PostgreSQL's log where one of them was seen."""
+_COLUMNS: Final = ("source", "id", "received_at", "fate", "digest", "natural_key")
 
 
 class Ticket(NamedTuple):
@@ -74,11 +80,47 @@ async def admit(connection: AsyncConnection, tickets: Sequence[Ticket], at: date
     """Let messages in that were never seen, by (source, id) and by natural key; waits for whoever is letting in the
     same ones. Of several that say the same, the first in `tickets` is let in. Returns the names of those let in, with
     the fate `applied` until told otherwise."""
-    first: dict[tuple[str, str], Ticket] = {}
-    for one in tickets:
-        first.setdefault(one.name, one)
     # In one order, so that two transactions never wait for each other; those with the same natural key as they came.
-    ordered = sorted(first.values(), key=lambda one: one.natural_key or one.content)
+    ordered = sorted(_first_of_each(tickets), key=lambda one: one.natural_key or one.content)
+    if len(ordered) >= COPIED_MIN and await _all_are_new(connection, ordered, at):
+        return {one.name for one in ordered}
+    return await _admit_new(connection, ordered, at)
+
+
+def _first_of_each(tickets: Iterable[Ticket]) -> Iterable[Ticket]:
+    by_name: dict[tuple[str, str], Ticket] = {}
+    for one in tickets:
+        by_name.setdefault(one.name, one)
+    by_nature: dict[tuple[str, str] | bytes, Ticket] = {}
+    for name, one in by_name.items():
+        by_nature.setdefault(one.natural_key or name, one)
+    return by_nature.values()
+
+
+async def _all_are_new(connection: AsyncConnection, tickets: Sequence[Ticket], at: datetime) -> bool:
+    """Let all of them in by COPY, which takes half the time of asking for each; it lets nobody in if one was seen."""
+    fate, received_at = copying.word(APPLIED), copying.moment(at)
+    rows = [
+        copying.row(
+            copying.word(one.source),
+            copying.text(one.id),
+            received_at,
+            fate,
+            copying.binary(one.content),
+            copying.binary(one.natural_key),
+        )
+        for one in tickets
+    ]
+    raw = await driver(connection)
+    try:
+        async with raw.transaction():  # a savepoint
+            await copying.copy_in(connection, "inbox", _COLUMNS, rows)
+    except asyncpg.UniqueViolationError:
+        return False
+    return True
+
+
+async def _admit_new(connection: AsyncConnection, tickets: Sequence[Ticket], at: datetime) -> set[tuple[str, str]]:
     rows = await (await driver(connection)).fetch(
         """
         INSERT INTO inbox (source, id, received_at, fate, digest, natural_key)
@@ -86,10 +128,10 @@ async def admit(connection: AsyncConnection, tickets: Sequence[Ticket], at: date
         FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[]) AS t (source, id, digest, natural_key)
         ON CONFLICT DO NOTHING RETURNING source, id
         """,
-        [one.source for one in ordered],
-        [one.id for one in ordered],
-        [one.content for one in ordered],
-        [one.natural_key for one in ordered],
+        [one.source for one in tickets],
+        [one.id for one in tickets],
+        [one.content for one in tickets],
+        [one.natural_key for one in tickets],
         at,
     )
     return {(row["source"], row["id"]) for row in rows}

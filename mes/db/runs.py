@@ -65,10 +65,12 @@ def reasons_plain(reasons: Iterable[Reason]) -> list[dict[str, Any]]:
 
 
 _COLUMNS = (
-    "id", "unit_id", "product_id", "step", "station", "run", "purpose", "started_at", "ended_at", "received_at",
-    "operator", "fixture", "program", "program_version", "claim", "verdict", "reasons", "layout_id", "numbers",
-    "others", "verdicts", "connections", "defects", "digest", "notes",
+    "id", "unit_id", "product_id",
+    "step", "station", "purpose", "fixture", "program", "program_version", "claim", "verdict",
+    "run", "started_at", "ended_at", "received_at", "operator", "reasons", "layout_id", "numbers", "others", "verdicts",
+    "connections", "defects", "digest", "notes",
 )  # fmt: skip
+_row_head = copying.row_head(len(_COLUMNS))
 
 
 async def store_runs(connection: AsyncConnection, runs: Sequence[RunRecord]) -> None:
@@ -86,32 +88,39 @@ async def store_runs(connection: AsyncConnection, runs: Sequence[RunRecord]) -> 
 def _row(one: RunRecord, layout_id: bytes) -> bytes:
     judgement = one.judgement
     numbers, others = _columns_of(judgement.measured.values)
-    return copying.row(
-        copying.uuid(one.id),
-        copying.uuid(one.unit_id),
-        copying.uuid(one.product_id),
-        copying.word(one.step),
-        copying.word(one.station),
-        copying.text(one.run),
-        copying.word(one.purpose),
-        copying.moment(one.started_at),
-        copying.moment(one.ended_at),
-        copying.moment(one.received_at),
-        copying.integer(one.operator),
-        copying.word(one.fixture),
-        copying.word(one.program),
-        copying.word(one.program_version),
-        copying.word(one.claim),
-        copying.word(judgement.verdict),
-        _json(reasons_plain(judgement.reasons)),
-        layout_id,
-        copying.doubles(numbers) if numbers else copying.NULL,
-        _json_or_null(others),
-        copying.texts(tuple(judgement.measured.verdicts)) if numbers else copying.NULL,
-        _json_or_null([connection_plain(wire) for wire in judgement.connections]),
-        _json_or_null([defect._asdict() for defect in one.defects]),
-        copying.text(one.digest),
-        _json_or_null(one.notes),
+    return b"".join(
+        (
+            _row_head,
+            copying.uuid(one.id),
+            copying.uuid(one.unit_id),
+            copying.uuid(one.product_id),
+            copying.words(
+                one.step,
+                one.station,
+                one.purpose,
+                one.fixture,
+                one.program,
+                one.program_version,
+                one.claim,
+                judgement.verdict,
+            ),
+            copying.text(one.run),
+            copying.moment(one.started_at),
+            copying.moment(one.ended_at),
+            copying.moment(one.received_at),
+            copying.integer(one.operator),
+            _json(reasons_plain(judgement.reasons)) if judgement.reasons else _EMPTY_LIST,
+            layout_id,
+            copying.doubles(numbers) if numbers else copying.NULL,
+            _json(others) if others else copying.NULL,
+            copying.texts(tuple(judgement.measured.verdicts)) if numbers else copying.NULL,
+            _json([connection_plain(wire) for wire in judgement.connections])
+            if judgement.connections
+            else copying.NULL,
+            _json([defect._asdict() for defect in one.defects]) if one.defects else copying.NULL,
+            copying.text(one.digest),
+            _json(one.notes) if one.notes else copying.NULL,
+        )
     )
 
 
@@ -125,11 +134,7 @@ def _columns_of(values: Sequence[Value]) -> tuple[Sequence[float | None], dict[s
 
 def _json(value: Any) -> bytes:
     # Not canonical JSON: that has no whole numbers beyond 2^53, and a station may well have measured one.
-    return copying.binary(_encode(value)) if value else _EMPTY_LIST
-
-
-def _json_or_null(value: Any) -> bytes:
-    return copying.binary(_encode(value)) if value else copying.NULL
+    return copying.binary(_encode(value))
 
 
 async def _layout_ids_of(connection: AsyncConnection, layouts: Collection[Layout]) -> dict[Layout, str]:
