@@ -206,15 +206,20 @@ class Folding:
         return concerning(holds, unit=unit.id, part=unit.part, order=unit.order_number, lots=lots)
 
     def _apply(self, unit: LockedUnit, events: list[Entry | PositionChanged], holds: Sequence[Hold]) -> None:
-        concerned = self._concerning(holds, unit)
-        for event in sorted(events, key=attrgetter("key")):
-            self._applied.add(event.key)
-            outcome = apply(unit.progress, unit.definition, event, concerned, unit.order_ended_at)
-            self.folded.deviations[event.key].extend(outcome.deviations)
-            self._moved(event.key, unit.id, Move(outcome.state_before, outcome.state_after))
-            self.folded.attempts.extend((unit.id, attempt) for attempt in outcome.attempts)
-            self.folded.opened.extend((unit.id, one) for one in outcome.opened)
-            self.folded.settled.extend(outcome.closed)
+        concerned, folded, definition = self._concerning(holds, unit), self.folded, unit.definition
+        for event in sorted(events, key=attrgetter("key")) if len(events) > 1 else events:
+            key = event.key
+            self._applied.add(key)
+            outcome = apply(unit.progress, definition, event, concerned, unit.order_ended_at)
+            if outcome.deviations:
+                folded.deviations[key].extend(outcome.deviations)
+            self._moved(key, unit.id, Move(outcome.state_before, outcome.state_after))
+            for attempt in outcome.attempts:
+                folded.attempts.append((unit.id, attempt))
+            for opened in outcome.opened:
+                folded.opened.append((unit.id, opened))
+            if outcome.closed:
+                folded.settled.extend(outcome.closed)
 
     def _moved(self, key: Key, unit: UnitId, move: Move) -> None:
         first = self.folded.moves.get((key, unit))

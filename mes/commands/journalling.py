@@ -95,8 +95,11 @@ class Recorder:
             data["trace_id"] = trace_id(unit.id)
         if one.deviations:
             data["deviations"] = list(dict.fromkeys(reason.code for reason in one.deviations))
-        data |= _moves(entry, keys, one.subjects, folded)
-        if settled := [one for key in keys for one in self._settled.get(key, ())]:
+        if verdict := getattr(entry.what, "verdict", None):
+            data["verdict"] = verdict
+        if moved := _moves(keys, one.subjects, folded):
+            data["moved"] = moved
+        if self._settled and (settled := [one for key in keys for one in self._settled.get(key, ())]):
             data["settled"] = settled
         effective_at = None if one.events == () else entry.at
         self.events.append(Event(one.type or TYPES[type(entry.what)], one.subjects, data, effective_at))
@@ -156,16 +159,14 @@ def net_moves(folded: Folded) -> list[tuple[str, State, State]]:
     return [(unit, first[unit], last[unit]) for unit in sorted(first) if first[unit] is not last[unit]]
 
 
-def _moves(entry: Entry, keys: Sequence[Key], subjects: Sequence[Subject], folded: Folded) -> dict[str, Any]:
-    data: dict[str, Any] = {}
-    if verdict := getattr(entry.what, "verdict", None):
-        data["verdict"] = verdict
+def _moves(keys: Sequence[Key], subjects: Sequence[Subject], folded: Folded) -> dict[str, Any]:
+    """The states before and after of the subjects that an entry moved, by name."""
+    moved = {}
     for subject in subjects:
         moves = [move for key in keys if (move := folded.moves.get((key, subject.id)))]
         if moves and moves[0].before is not moves[-1].after:
-            moved = {"before": moves[0].before.value, "after": moves[-1].after.value}
-            data.setdefault("moved", {})[subject.name] = moved
-    return data
+            moved[subject.name] = {"before": moves[0].before.value, "after": moves[-1].after.value}
+    return moved
 
 
 def _message(key: Any) -> dict[str, str]:

@@ -26,6 +26,7 @@ def judged_run(
     received_at: datetime,
 ) -> RunRecord:
     """What a station reported of a run, with our verdict by the unit's definition."""
+    report = _report(data)
     return RunRecord(
         run_id,
         unit_id,
@@ -42,8 +43,8 @@ def judged_run(
         data.program.name if data.program else None,
         data.program.version if data.program else None,
         data.outcome,
-        judge(product.criteria if product else _NO_CRITERIA, _report(data)),
-        tuple(Defect(one.code, one.position, one.text) for one in data.defects),
+        judge(product.criteria if product else _NO_CRITERIA, report),
+        report.defects,
         data.digest.hex(),
         data.notes if isinstance(data, wire.ForeignRunReported) else None,
     )
@@ -52,8 +53,13 @@ def judged_run(
 def told_of(record: RunRecord, data: wire.RunReported) -> dict[str, Any]:
     """What the journal says of a run: its values are bound by their digest."""
     judgement = record.judgement
-    told: dict[str, Any] = {"digest": record.digest, "reasons": [one.code for one in judgement.reasons]}
-    told |= {"values": len(judgement.measured)} | _failures(judgement)
+    told: dict[str, Any] = {
+        "digest": record.digest,
+        "reasons": [one.code for one in judgement.reasons],
+        "values": len(judgement.measured),
+    }
+    if judgement.verdict != PASS:
+        told |= _failures(judgement)
     if isinstance(data, wire.ForeignRunReported) and data.notes:
         told["notes"] = data.notes
     return told
@@ -61,8 +67,6 @@ def told_of(record: RunRecord, data: wire.RunReported) -> dict[str, Any]:
 
 def _failures(judgement: Judgement) -> dict[str, Any]:
     """The names of the values that failed, the first few of them, as the journal says them."""
-    if judgement.verdict == PASS:
-        return {}
     measured = judgement.measured
     failed = [name for name, verdict in zip(measured.layout.names, measured.verdicts, strict=True) if verdict == FAIL]
     return {"failed": failed[:FAILED_SHOWN_MAX]} if failed else {}
@@ -74,5 +78,5 @@ def _report(data: wire.RunReported) -> Report:
         data.outcome,
         data.measurements,
         [SeenConnection(one.end_a, one.end_b, one.seen, one.ohms) for one in data.connections],
-        [Defect(one.code, one.position, one.text) for one in data.defects],
+        tuple([Defect(one.code, one.position, one.text) for one in data.defects]),
     )

@@ -84,7 +84,7 @@ class Written(NamedTuple):
     id: str
     type: str
     body: bytes
-    subjects: tuple[tuple[str, int], ...]
+    subjects: Sequence[tuple[str, int]]
     effective_at: datetime | None = None
 
 
@@ -101,8 +101,9 @@ def compose(event: Event, heads: Mapping[str, Head], site: str, at: datetime) ->
     """
     entry_id = new_id()
     # Once each: a mistaken scan may name one unit as parent and as child.
-    subjects = {subject.id: subject for subject in event.subjects}.values()
-    links = [_link(subject, heads[subject.id]) for subject in subjects]
+    chained = {subject.id: heads[subject.id] for subject in event.subjects}
+    named = {subject.id: subject for subject in event.subjects}
+    links = [_link(subject, chained[id]) for id, subject in named.items()]
     body = canonical(
         {
             "specversion": "1.0",
@@ -116,9 +117,9 @@ def compose(event: Event, heads: Mapping[str, Head], site: str, at: datetime) ->
         }
     )
     digest = hashlib.sha256(body).hexdigest()
-    for subject in subjects:
-        heads[subject.id].hash = digest
-    numbered = tuple((subject.id, heads[subject.id].number) for subject in subjects)
+    for head in chained.values():
+        head.hash = digest
+    numbered = [(id, head.number) for id, head in chained.items()]
     return Written(entry_id, event.type, body, numbered, event.effective_at)
 
 

@@ -113,7 +113,7 @@ def _row(one: RunRecord, layout_id: bytes) -> bytes:
             layout_id,
             copying.doubles(numbers) if numbers else copying.NULL,
             _json(others) if others else copying.NULL,
-            copying.texts(tuple(judgement.measured.verdicts)) if numbers else copying.NULL,
+            copying.NULL if judgement.measured.all_passed else copying.texts(tuple(judgement.measured.verdicts)),
             _json([connection_plain(wire) for wire in judgement.connections])
             if judgement.connections
             else copying.NULL,

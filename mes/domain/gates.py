@@ -4,7 +4,7 @@ Each answers with every reason at once. The same reasons refuse a request and ar
 happened all the same.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from mes.domain.facts import Station
@@ -46,14 +46,34 @@ def reasons_against(
 
     `holds` are those that concern the unit, of any time (`hold.concerning`).
     """
-    return tuple(_against_start(progress, route_of(definition), step, station, at, holds, order_closed_at))
+    found: list[Reason] = []
+    if progress.is_closed:
+        found.append(reason("unit_closed", state=progress.state.value))
+    found += _against_step(progress, route_of(definition), step, station)
+    found += _on_hold(holds, at, station.name)
+    elsewhere = [one.station for one in progress.in_progress(step) if one.station != station.name]
+    if elsewhere:
+        found.append(reason("already_open", step=step, stations=elsewhere))
+    if order_closed_at is not None and order_closed_at <= at:
+        found.append(reason("work_order_closed", closed_at=order_closed_at.isoformat()))
+    return tuple(found)
 
 
 def reasons_against_leaving(
     progress: Progress, definition: Definition | None, at: datetime, holds: Sequence[Hold] = ()
 ) -> tuple[Reason, ...]:
     """All that speaks against packing or shipping the unit at a time; nothing if it may leave."""
-    return tuple(_against_leaving(progress, route_of(definition), at, holds))
+    route, found = route_of(definition), list[Reason]()
+    if progress.is_closed:
+        found.append(reason("unit_closed", state=progress.state.value))
+    steps = [name for name in route.steps if progress.result(name) != PASSED]
+    if steps or progress.state is State.CREATED:
+        found.append(reason("steps_open", steps=steps))
+    if missing := unfilled(progress, sorted(route.positions)):
+        found.append(reason("as_built_incomplete", positions=missing))
+    if progress.nonconformances:
+        found.append(reason("nonconformance_open", nonconformances=sorted(progress.nonconformances)))
+    return (*found, *_on_hold(holds, at))
 
 
 def reasons_against_building_in(progress: Progress, definition: Definition | None) -> tuple[Reason, ...]:
@@ -95,9 +115,9 @@ def open_before(progress: Progress, route: Route, step: str) -> list[str]:
     return [name for name in route.before.get(step, ()) if progress.result(name) != PASSED]
 
 
-def unfilled(progress: Progress, positions: Iterable[str]) -> list[str]:
+def unfilled(progress: Progress, positions: Collection[str]) -> list[str]:
     """Which positions do not hold all that is wanted there."""
-    return [position for position in positions if not progress.filled(position)]
+    return [position for position in positions if not progress.filled(position)] if positions else []
 
 
 def is_complete(progress: Progress, route: Route) -> bool:
@@ -112,44 +132,28 @@ def is_complete(progress: Progress, route: Route) -> bool:
 
 def has_failed(progress: Progress, route: Route) -> bool:
     """Whether a step failed and has not passed since."""
-    return any(step.result == FAILED and name in route.steps for name, step in progress.steps.items())
+    for name, step in progress.steps.items():  # noqa: SIM110 - a loop, for this is asked after every fact
+        if step.result == FAILED and name in route.steps:
+            return True
+    return False
 
 
-def _against_start(
-    progress: Progress,
-    route: Route,
-    name: str,
-    station: Station,
-    at: datetime,
-    holds: Sequence[Hold],
-    order_closed_at: datetime | None,
-) -> Iterable[Reason]:
-    if progress.is_closed:
-        yield reason("unit_closed", state=progress.state.value)
-    yield from _against_step(progress, route, name, station)
-    yield from _on_hold(holds, at, station.name)
-    elsewhere = [one.station for one in progress.in_progress(name) if one.station != station.name]
-    if elsewhere:
-        yield reason("already_open", step=name, stations=elsewhere)
-    if order_closed_at is not None and order_closed_at <= at:
-        yield reason("work_order_closed", closed_at=order_closed_at.isoformat())
-
-
-def _against_step(progress: Progress, route: Route, name: str, station: Station) -> Iterable[Reason]:
+def _against_step(progress: Progress, route: Route, name: str, station: Station) -> list[Reason]:
     step = route.steps.get(name)
     if step is None:
-        yield _no_such_step(route, name)
-        return
+        return [_no_such_step(route, name)]
+    found: list[Reason] = []
     if step.station_kind != station.kind:
-        yield reason("wrong_station_kind", step=name, wanted=step.station_kind, is_kind=station.kind)
+        found.append(reason("wrong_station_kind", step=name, wanted=step.station_kind, is_kind=station.kind))
     if earlier := open_before(progress, route, name):
-        yield reason("predecessor_open", step=name, steps=earlier)
+        found.append(reason("predecessor_open", step=name, steps=earlier))
     if missing := unfilled(progress, route.installs_before[name]):
-        yield reason("as_built_incomplete", positions=missing)
+        found.append(reason("as_built_incomplete", positions=missing))
     if progress.result(name) == PASSED:
-        yield reason("already_passed", step=name)
+        found.append(reason("already_passed", step=name))
     if _attempts_used(progress, step):
-        yield reason("attempts_used", step=name, attempts=step.attempts)
+        found.append(reason("attempts_used", step=name, attempts=step.attempts))
+    return found
 
 
 def _no_such_step(route: Route, name: str) -> Reason:
@@ -163,20 +167,8 @@ def _attempts_used(progress: Progress, step: Step) -> bool:
     return step.attempts is not None and done is not None and done.failed >= step.attempts
 
 
-def _on_hold(holds: Sequence[Hold], at: datetime, station: str | None = None) -> Iterable[Reason]:
+def _on_hold(holds: Sequence[Hold], at: datetime, station: str | None = None) -> list[Reason]:
     found = in_force(holds, at, station) if holds else ()
-    if found:
-        yield reason("on_hold", holds=[{"id": hold.id, "scope": hold.scope, "reason": hold.reason} for hold in found])
-
-
-def _against_leaving(progress: Progress, route: Route, at: datetime, holds: Sequence[Hold]) -> Iterable[Reason]:
-    if progress.is_closed:
-        yield reason("unit_closed", state=progress.state.value)
-    steps = [name for name in route.steps if progress.result(name) != PASSED]
-    if steps or progress.state is State.CREATED:
-        yield reason("steps_open", steps=steps)
-    if missing := unfilled(progress, sorted(route.positions)):
-        yield reason("as_built_incomplete", positions=missing)
-    if progress.nonconformances:
-        yield reason("nonconformance_open", nonconformances=sorted(progress.nonconformances))
-    yield from _on_hold(holds, at)
+    if not found:
+        return []
+    return [reason("on_hold", holds=[{"id": hold.id, "scope": hold.scope, "reason": hold.reason} for hold in found])]

@@ -7,6 +7,7 @@ its judgement.
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeAlias, overload
 
+from mes.domain.facts import PASS
 from mes.domain.limits import Finding, JudgedMeasurement, Reported, Value
 
 
@@ -55,6 +56,11 @@ class Measured(Sequence[JudgedMeasurement]):
     def without_verdicts(self, verdict: str) -> "Measured":
         """The same, all with one verdict."""
         return Measured(self.layout, self.values, [verdict] * len(self), self.reported, self.equals)
+
+    @property
+    def all_passed(self) -> bool:
+        """Whether each of them passed; so it is where there are none."""
+        return self.verdicts.count(PASS) == len(self.verdicts)
 
     def __len__(self) -> int:
         return len(self.values)

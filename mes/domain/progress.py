@@ -144,7 +144,9 @@ class Progress:
 
     @property
     def is_closed(self) -> bool:
-        return self.state in CLOSED
+        return (
+            self.state is State.SHIPPED or self.state is State.SCRAPPED
+        )  # looking it up would take four times as long
 
     @property
     def contents(self) -> list[str]:
@@ -169,7 +171,7 @@ class Progress:
 
     def in_progress(self, step: str) -> list[OpenAttempt]:
         """The step's attempts in progress, oldest first; at most one unless stations report without starting."""
-        return [one for one in self.open if one.step == step and not one.interrupted]
+        return [one for one in self.open if one.step == step and not one.interrupted] if self.open else []
 
     def filled(self, position: str) -> bool:
         """Whether a position holds all that is wanted there."""

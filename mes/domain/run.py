@@ -49,7 +49,7 @@ class Report(NamedTuple):
     claim: str
     measurements: Sequence[Reported] = ()
     connections: Sequence[SeenConnection] = ()
-    defects: Sequence[Defect] = ()
+    defects: tuple[Defect, ...] = ()
 
 
 class Judgement(NamedTuple):

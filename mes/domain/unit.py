@@ -74,12 +74,12 @@ Event = Entry | PositionChanged
 class Outcome(NamedTuple):
     """What one event did to a unit: attempts as they are now, what was odd, the move, nonconformances."""
 
-    attempts: tuple[Attempt, ...]
-    deviations: tuple[Reason, ...]
+    attempts: Sequence[Attempt]
+    deviations: Sequence[Reason]
     state_before: State
     state_after: State
-    opened: tuple[Nonconformance, ...]
-    closed: tuple[Settlement, ...]
+    opened: Sequence[Nonconformance]
+    closed: Sequence[Settlement]
 
 
 class UnitHistory(NamedTuple):
@@ -130,9 +130,7 @@ def apply(
     if _matters(event):
         attempts.reconsider(turn)
         progress.last_key = event.key
-    return Outcome(
-        tuple(turn.attempts), tuple(turn.deviations), before, progress.state, tuple(turn.opened), tuple(turn.settled)
-    )
+    return Outcome(turn.attempts, turn.deviations, before, progress.state, turn.opened, turn.settled)
 
 
 def fold_unit(
@@ -150,7 +148,7 @@ def fold_unit(
         outcome = apply(history.progress, definition, event, holds, order_closed_at)
         note(outcome, event.key, attempts_by_key, history.nonconformances)
         if outcome.deviations:
-            history.deviations[event.key] = outcome.deviations
+            history.deviations[event.key] = tuple(outcome.deviations)
     history.attempts.extend(attempts_by_key[key] for key in sorted(attempts_by_key))
     return history
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mes.domain.facts import PASS
 from mes.domain.refusals import refuse
 from mes.queries.pages import Page, after_id, cut
 from mes.queries.recordings import Recorded, RecordingView, recorded_run, runs_in_progress, told_so_far
@@ -147,7 +148,7 @@ def _measurements(row: Any) -> list[MeasurementView]:
         return []
     others = json.loads(row.others) if row.others else {}
     numbers = row.numbers or [None] * len(row.names)
-    verdicts = row.verdicts or [None] * len(row.names)
+    verdicts = row.verdicts or [PASS] * len(row.names)
     told = zip(row.names, numbers, row.units, row.lows, row.highs, row.positions, verdicts, strict=True)
     return [
         MeasurementView(name, others.get(str(index), number), *rest) for index, (name, number, *rest) in enumerate(told)

@@ -51,7 +51,7 @@ _TOTALS = text(
            (SELECT count(DISTINCT i.child_id) FROM installation i JOIN ours o ON o.id = i.parent_id
             WHERE i.superseded_at IS NULL) AS serials,
            (SELECT count(*) FROM run r JOIN ours o ON o.id = r.unit_id) AS runs,
-           (SELECT coalesce(sum(cardinality(r.verdicts)), 0) FROM run r JOIN ours o ON o.id = r.unit_id)
+           (SELECT coalesce(sum(cardinality(r.numbers)), 0) FROM run r JOIN ours o ON o.id = r.unit_id)
                AS measurements,
            (SELECT coalesce(sum(c.samples), 0) FROM sample_chunk c JOIN ours o ON o.id = c.unit_id) AS samples,
            (SELECT count(*) FROM nonconformance n JOIN ours o ON o.id = n.unit_id) AS nonconformances,

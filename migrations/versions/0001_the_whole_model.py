@@ -27,7 +27,8 @@ MEASUREMENT_VIEW = """
 CREATE VIEW measurement AS
 SELECT r.id AS run_id, r.unit_id, r.step, r.station, r.purpose, r.started_at, r.ended_at, r.verdict AS run_verdict,
        v.ordinal, l.names[v.ordinal] AS name, v.value, l.units[v.ordinal] AS unit, l.lows[v.ordinal] AS low,
-       l.highs[v.ordinal] AS high, l.positions[v.ordinal] AS position, r.verdicts[v.ordinal] AS verdict
+       l.highs[v.ordinal] AS high, l.positions[v.ordinal] AS position, 
+       CASE WHEN r.verdicts IS NULL THEN 'pass' ELSE r.verdicts[v.ordinal] END AS verdict
 FROM run r
 JOIN layout l ON l.id = r.layout_id
 CROSS JOIN LATERAL unnest(r.numbers) WITH ORDINALITY AS v (value, ordinal)
@@ -100,7 +101,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("unit_id", "step", "number", name=op.f("pk_attempt")),
         comment="Attempts of steps, as folded from the facts: may be renumbered by a late fact.",
     )
-    op.create_index("ix_attempt_station", "attempt", ["station", "ended_at"], unique=False)
+    op.create_index(
+        "ix_attempt_station",
+        "attempt",
+        ["station"],
+        unique=False,
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
     op.create_table(
         "hold",
         sa.Column("id", sa.UUID(as_uuid=False), nullable=False, comment="Internal id."),
@@ -680,7 +687,10 @@ def upgrade() -> None:
         ),
         sa.Column("others", sa.Text(), nullable=True, comment="JSON {index: value} of values that are not numbers."),
         sa.Column(
-            "verdicts", postgresql.ARRAY(sa.Text()), nullable=True, comment="pass, fail, error or unset per value."
+            "verdicts",
+            postgresql.ARRAY(sa.Text()),
+            nullable=True,
+            comment="pass, fail, error or unset per value; null: each passed.",
         ),
         sa.Column("connections", sa.Text(), nullable=True, comment="Connections with our verdicts as JSON."),
         sa.Column("defects", sa.Text(), nullable=True, comment="Defects as JSON."),
@@ -700,7 +710,6 @@ def upgrade() -> None:
         comment="One reported attempt each, immutable: the station's claim and our verdict.",
         postgresql_partition_by="RANGE (id)",
     )
-    op.create_index("ix_run_station", "run", ["station", "run"], unique=False)
     op.create_index("ix_run_unit_id", "run", ["unit_id"], unique=False)
     op.create_table(
         "recording",
@@ -1248,7 +1257,6 @@ def downgrade() -> None:
     op.drop_index("ix_sample_chunk_unit_id", table_name="sample_chunk")
     op.drop_table("sample_chunk")
     op.drop_index("ix_run_unit_id", table_name="run")
-    op.drop_index("ix_run_station", table_name="run")
     op.drop_table("run")
     op.drop_table("product")
     op.drop_table("part")
@@ -1291,7 +1299,7 @@ def downgrade() -> None:
     op.drop_table("inbox")
     op.drop_index("ix_hold_key", table_name="hold")
     op.drop_table("hold")
-    op.drop_index("ix_attempt_station", table_name="attempt")
+    op.drop_index("ix_attempt_station", table_name="attempt", postgresql_where=sa.text("ended_at IS NULL"))
     op.drop_table("attempt")
     op.drop_index("ix_login_account", table_name="login")
     op.drop_table("login")

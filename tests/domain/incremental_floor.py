@@ -75,7 +75,7 @@ class IncrementalFloor:
         )
         for found in (self._load_deviations, self._scan_deviations, *self._deviations.values()):
             for key, reasons in found.items():
-                floor.deviations[key] = floor.deviations.get(key, ()) + reasons
+                floor.deviations[key] = (*floor.deviations.get(key, ()), *reasons)
         for entry in self.entries.values():
             if found_misfits := misfits(with_lot(entry, self._loadings), self.definitions):
                 floor.deviations[entry.key] = floor.deviations.get(entry.key, ()) + found_misfits

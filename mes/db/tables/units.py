@@ -201,6 +201,6 @@ attempt = Table(
     Column("deviations", ARRAY(Text), nullable=False, comment="Reason codes."),
     Column("opened_key", KEY, nullable=False, comment="Key of the entry that opened it."),
     Column("closed_key", KEY, comment="Key of the entry that closed it."),
-    Index("ix_attempt_station", "station", "ended_at"),
+    Index("ix_attempt_station", "station", postgresql_where=text("ended_at IS NULL")),
     comment="Attempts of steps, as folded from the facts: may be renumbered by a late fact.",
 )

@@ -6,6 +6,7 @@ checked by the functions here, which raise `Wrong` with the field and the code o
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
@@ -75,7 +76,7 @@ class UnitRef:
 def unit_ref(wire: Any) -> UnitRef:
     """A unit's reference as it came: `"SN1"` or `{"part": "P1", "serial": "SN1"}`."""
     if isinstance(wire, str):
-        return UnitRef(check_serial(wire))
+        return UnitRef(_known_serial(wire))
     if isinstance(wire, dict):
         return UnitRef(check_serial(wire.get("serial"), "serial"), _check_name(wire.get("part"), "part"))
     raise Wrong("a unit is a serial, or an object with part and serial")
@@ -86,6 +87,10 @@ def check_serial(serial: Any, field: str = "") -> str:
     if isinstance(serial, str):
         check_programmed(serial, field)
     return _check_name(serial, field)
+
+
+_known_serial = lru_cache(10_000)(check_serial)
+"""The same, for serials that stations name time and again."""
 
 
 def check_programmed(text: str, field: str) -> None:
