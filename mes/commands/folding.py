@@ -285,18 +285,22 @@ class Folding:
         await save_units(self.connection, list(self.units.values()))
 
 
+_ASSEMBLY = frozenset({PartInstalled, PartRemoved, MaterialLoaded, MaterialUnloaded})
+
+
 def units_of(entry: Entry) -> list[UnitId]:
     """The units that an entry names."""
     what = entry.what
+    if unit := subject_of(what):
+        return [unit]
     if isinstance(what, PartInstalled | PartRemoved):
         return [what.parent, *([what.child] if what.child else [])]
-    unit = subject_of(what)
-    return [unit] if unit else []
+    return []
 
 
 def is_assembly(entry: Entry) -> bool:
     """Whether an entry says that a part came or went, or material that parts are taken from."""
-    return isinstance(entry.what, PartInstalled | PartRemoved | MaterialLoaded | MaterialUnloaded)
+    return type(entry.what) in _ASSEMBLY
 
 
 def _by_parent(stays: Iterable[Stay]) -> dict[UnitId, list[Stay]]:

@@ -89,12 +89,13 @@ class Recorder:
         return written
 
     def _fact(self, entry: Entry, one: Recordable, keys: Sequence[Key], folded: Folded) -> None:
-        unit = next((subject for subject in one.subjects if subject.kind == "unit"), None)
         data: dict[str, Any] = {"fact": entry_data(entry), **one.data}
-        if unit:
-            data["trace_id"] = trace_id(unit.id)
+        for subject in one.subjects:
+            if subject.kind == "unit":
+                data["trace_id"] = trace_id(subject.id)
+                break
         if one.deviations:
-            data["deviations"] = list(dict.fromkeys(reason.code for reason in one.deviations))
+            data["deviations"] = list(dict.fromkeys([reason.code for reason in one.deviations]))
         if verdict := getattr(entry.what, "verdict", None):
             data["verdict"] = verdict
         if moved := _moves(keys, one.subjects, folded):

@@ -219,8 +219,8 @@ def said_at(message: Message) -> datetime:
     return message.time
 
 
-def effective(message: Message, received_at: datetime) -> datetime:
-    """When a message's event took effect: as the station says, but never later than it arrived."""
+def effective(message: Message, said: datetime, received_at: datetime) -> datetime:
+    """When a message's event took effect: as the station says (`said_at`), but never later than it arrived."""
     if isinstance(message.data, StationStatus) and message.data.will:
         return received_at
-    return min(said_at(message), received_at)
+    return min(said, received_at)

@@ -118,11 +118,11 @@ class Translator:
 
     def translate(self, message: Message, received_at: datetime) -> Translation:
         """The message as the record takes it; raises `Waiting` where something it names is not known yet."""
-        made = self._translated(message, effective(message, received_at), received_at)
+        said = said_at(message)
+        made = self._translated(message, effective(message, said, received_at), received_at)
         if message.traceparent:
             made.data["traceparent"] = message.traceparent
-        ahead_s = (said_at(message) - received_at).total_seconds()
-        if ahead_s > SKEW_MAX_S:
+        if (ahead_s := (said - received_at).total_seconds()) > SKEW_MAX_S:
             text = f"The event lies {ahead_s:.0f} s ahead of the MES's clock; it is recorded as of its arrival."
             made.deviations.append(reason("clock_skew", text, ahead_s=round(ahead_s, 3)))
         return made

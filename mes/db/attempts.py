@@ -27,7 +27,7 @@ def _row(unit_id: str, one: Attempt) -> bytes:
     return b"".join(
         (
             _row_head,
-            copying.uuid(unit_id),
+            copying.known_uuid(unit_id),
             copying.words(one.step, one.station, one.claim, one.outcome),
             copying.integer(one.number),
             copying.text(one.run),

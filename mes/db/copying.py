@@ -56,6 +56,10 @@ def uuid(value: str | None) -> bytes:
     return NULL if value is None else b"\x00\x00\x00\x10" + bytes.fromhex(value.replace("-", ""))
 
 
+known_uuid = lru_cache(10_000)(uuid)
+"""A uuid that is written several times, as those of units and products are: packed once."""
+
+
 def moment(value: datetime | None) -> bytes:
     """A timestamptz."""
     return NULL if value is None else _long(8, (value - _EPOCH) // _MICROSECOND)

@@ -101,9 +101,9 @@ def compose(event: Event, heads: Mapping[str, Head], site: str, at: datetime) ->
     """
     entry_id = new_id()
     # Once each: a mistaken scan may name one unit as parent and as child.
-    chained = {subject.id: heads[subject.id] for subject in event.subjects}
-    named = {subject.id: subject for subject in event.subjects}
-    links = [_link(subject, chained[id]) for id, subject in named.items()]
+    subjects = event.subjects if len(event.subjects) < 2 else {one.id: one for one in event.subjects}.values()
+    chained = [heads[subject.id] for subject in subjects]
+    links = [_link(subject, head) for subject, head in zip(subjects, chained, strict=True)]
     body = canonical(
         {
             "specversion": "1.0",
@@ -117,9 +117,9 @@ def compose(event: Event, heads: Mapping[str, Head], site: str, at: datetime) ->
         }
     )
     digest = hashlib.sha256(body).hexdigest()
-    for head in chained.values():
+    for head in chained:
         head.hash = digest
-    numbered = [(id, head.number) for id, head in chained.items()]
+    numbered = [(link["id"], link["number"]) for link in links]
     return Written(entry_id, event.type, body, numbered, event.effective_at)
 
 
@@ -139,27 +139,15 @@ async def write(connection: AsyncConnection, entries: Sequence[Written], at: dat
     """COPY composed entries into the journal and wake who listens when this transaction commits."""
     if not entries:
         return
-    ids = [copying.uuid(one.id) for one in entries]
-    recorded_at = copying.moment(at)
-    await copying.copy_in(
-        connection,
-        "journal",
-        ("id", "recorded_at", "type", "body"),
-        [
-            copying.row(id, recorded_at, copying.word(one.type), copying.binary(one.body))
-            for id, one in zip(ids, entries, strict=True)
-        ],
-    )
-    await copying.copy_in(
-        connection,
-        "journal_subject",
-        ("subject_id", "number", "entry_id", "effective_at"),
-        [
-            copying.row(copying.uuid(subject), copying.integer(number), id, copying.moment(one.effective_at))
-            for id, one in zip(ids, entries, strict=True)
-            for subject, number in one.subjects
-        ],
-    )
+    recorded_at, rows, links = copying.moment(at), list[bytes](), list[bytes]()
+    for one in entries:
+        id = copying.uuid(one.id)
+        rows.append(copying.row(id, recorded_at, copying.word(one.type), copying.binary(one.body)))
+        effective_at = copying.moment(one.effective_at)
+        for subject, number in one.subjects:
+            links.append(copying.row(copying.known_uuid(subject), copying.integer(number), id, effective_at))
+    await copying.copy_in(connection, "journal", ("id", "recorded_at", "type", "body"), rows)
+    await copying.copy_in(connection, "journal_subject", ("subject_id", "number", "entry_id", "effective_at"), links)
     await (await driver(connection)).execute(f"NOTIFY {CHANNEL}")
 
 

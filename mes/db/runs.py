@@ -92,8 +92,8 @@ def _row(one: RunRecord, layout_id: bytes) -> bytes:
         (
             _row_head,
             copying.uuid(one.id),
-            copying.uuid(one.unit_id),
-            copying.uuid(one.product_id),
+            copying.known_uuid(one.unit_id),
+            copying.known_uuid(one.product_id),
             copying.words(
                 one.step,
                 one.station,

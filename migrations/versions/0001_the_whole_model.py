@@ -27,7 +27,7 @@ MEASUREMENT_VIEW = """
 CREATE VIEW measurement AS
 SELECT r.id AS run_id, r.unit_id, r.step, r.station, r.purpose, r.started_at, r.ended_at, r.verdict AS run_verdict,
        v.ordinal, l.names[v.ordinal] AS name, v.value, l.units[v.ordinal] AS unit, l.lows[v.ordinal] AS low,
-       l.highs[v.ordinal] AS high, l.positions[v.ordinal] AS position, 
+       l.highs[v.ordinal] AS high, l.positions[v.ordinal] AS position,
        CASE WHEN r.verdicts IS NULL THEN 'pass' ELSE r.verdicts[v.ordinal] END AS verdict
 FROM run r
 JOIN layout l ON l.id = r.layout_id

@@ -107,7 +107,7 @@ async def _kept_anywhere(database_url: str, secret: str) -> bool:
     connection = await asyncpg.connect(database_url)
     rows = [str(row) for table in ("station", "token") for row in await connection.fetch(f"SELECT * FROM {table}")]
     await connection.close()
-    return any(secret.rpartition("_")[2] in row for row in rows)
+    return any(secret.split("_", 2)[2] in row for row in rows)
 
 
 @pytest.mark.parametrize(

@@ -129,10 +129,13 @@ def test_the_lock_is_of_this_project() -> None:
         assert one.specifier.contains(locked[name][0], prereleases=True), f"{one}: python deploy/lock.py"
         if name not in seen:
             seen.add(name)
-            wanted += [told for told in _needs(one) if _applies(told, one.extras)]
+            wanted += [told for told in _needs(one, locked[name][0]) if _applies(told, one.extras)]
 
 
-def _needs(one: Requirement) -> list[Requirement]:
+def _needs(one: Requirement, version: str) -> list[Requirement]:
+    """What a version asks for; nothing where another one is installed here, which may ask for something else."""
+    if metadata.version(one.name) != version:
+        return []
     return [Requirement(told) for told in metadata.requires(one.name) or ()]
 
 
