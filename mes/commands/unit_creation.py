@@ -46,6 +46,9 @@ async def create_units(connection: AsyncConnection, order: Row[Any], count: int,
     else:
         serials = await _draw(connection, definition, count, act.when)
     await _copy(connection, order, definition, serials, act)
+    orders = tables.work_order
+    made = orders.c.units_made + len(serials)
+    await connection.execute(update(orders).where(orders.c.id == order.id).values(units_made=made))
     return serials
 
 

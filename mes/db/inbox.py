@@ -163,11 +163,11 @@ async def admit_as(connection: AsyncConnection, tickets: Sequence[Ticket], fate:
     )
 
 
-async def set_fates(connection: AsyncConnection, fates: Iterable[tuple[str, str, str]]) -> None:
+async def set_fates(connection: AsyncConnection, fates: Sequence[tuple[str, str, str]]) -> None:
     """Change the fates of admitted messages, given as (source, id, fate)."""
-    await (await driver(connection)).executemany(
-        "UPDATE inbox SET fate = $3 WHERE source = $1 AND id = $2", list(fates)
-    )
+    if not fates:
+        return
+    await (await driver(connection)).executemany("UPDATE inbox SET fate = $3 WHERE source = $1 AND id = $2", fates)
 
 
 async def keep(connection: AsyncConnection, bodies: Sequence[Body], at: datetime) -> list[Body]:

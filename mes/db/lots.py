@@ -58,6 +58,8 @@ async def create_lots(connection: AsyncConnection, keys: Sequence[LotKey], at: d
 
 async def receive_lots(connection: AsyncConnection, receipts: Sequence[LotReceipt]) -> None:
     """Add what arrived to what was received before."""
+    if not receipts:
+        return
     await (await driver(connection)).executemany(
         """
         UPDATE lot SET quantity_received = coalesce(quantity_received, 0) + coalesce($2, 0),

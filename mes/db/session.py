@@ -18,6 +18,10 @@ DIRECT_TIMEOUT_S = 15.0
 """How long a direct connection and each statement on it may take: longer than one may wait for a lock."""
 
 
+_DRIVER = "mes.driver"
+"""Where a connection keeps it, which is asked for twenty times in a batch."""
+
+
 class Database:
     """A pool of connections to the system of record."""
 
@@ -96,7 +100,9 @@ async def _as_it_is(_connection: asyncpg.Connection) -> None:
 
 async def driver(connection: AsyncConnection) -> Any:
     """The asyncpg connection underneath, inside the same transaction: for COPY and the hottest statements."""
-    raw = (await connection.get_raw_connection()).driver_connection
+    raw = connection.info.get(_DRIVER)
+    if raw is None:
+        raw = connection.info[_DRIVER] = (await connection.get_raw_connection()).driver_connection
     if raw is not None and not raw.is_in_transaction():
         # SQLAlchemy begins at its first statement; what the driver did before would commit by itself.
         await connection.execute(text("SELECT 1"))

@@ -7,6 +7,7 @@ order falls back or the quantity rises. Closing is a person's or the ERP's word 
 from collections.abc import Mapping
 from enum import StrEnum
 
+from mes.domain.progress import State as UnitState
 from mes.domain.refusals import refuse
 
 
@@ -55,6 +56,9 @@ def move(state: str, verb: str) -> State:
     if verb not in possible:
         raise refuse("move_not_allowed", state=str(state), verb=verb, possible=sorted(possible))
     return possible[verb]
+
+
+UNDONE_UNIT_STATES = tuple(one.value for one in UnitState if one.value not in DONE_UNIT_STATES)
 
 
 def after_counting(state: str, quantity: int, units_by_state: Mapping[str, int]) -> State:

@@ -1017,6 +1017,9 @@ def upgrade() -> None:
         sa.Column("number", sa.Text(collation="C"), nullable=False, comment="The ERP's number."),
         sa.Column("product_id", sa.UUID(as_uuid=False), nullable=False, comment="Definition its units are built to."),
         sa.Column("quantity", sa.Integer(), nullable=False, comment="Units ordered."),
+        sa.Column(
+            "units_made", sa.Integer(), server_default="0", nullable=False, comment="Units created for it so far."
+        ),
         sa.Column("due", sa.Date(), nullable=True, comment="Day it is due."),
         sa.Column("priority", sa.Integer(), nullable=False, comment="Higher goes first."),
         sa.Column("customer_order", sa.Text(), nullable=True, comment="The customer's order, as the ERP names it."),

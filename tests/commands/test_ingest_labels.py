@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from mes.commands.work_orders import Changes, change_order
 from mes.db.session import driver
 from tests.stage import START, Stage
 from tests.stored_floor import assert_folded_from_journal, picture
@@ -82,6 +83,23 @@ async def test_an_order_is_completed_by_its_last_unit_and_reopened_by_a_late_fai
     ]
     assert types == ["mes.order.created", "mes.order.released", "mes.order.completed", "mes.order.changed"]
     await assert_folded_from_journal(stage.database)
+
+
+async def test_an_order_that_wants_fewer_units_than_were_made_is_completed_by_as_many(stage: Stage) -> None:
+    await stage.release("T1", "T2", "T3")
+    async with stage.database.transaction() as connection:  # as if the product's pattern had made them
+        await (await driver(connection)).execute("UPDATE work_order SET serials = NULL")
+    await stage.send([*stage.build("T1", 0, "G1", "G2"), stage.run("T1", "test", 200)])
+    await stage.send([*stage.build("T2", 0, "G3", "G4")])
+    async with stage.database.transaction() as connection:
+        await change_order(connection, "WO-1", Changes(None, {"quantity": 2}), stage.act())
+    assert await _fetch(stage, "SELECT state, units_made FROM work_order") == [("released", 3)]
+    await stage.send([stage.run("T2", "test", 200)])
+    assert await _fetch(stage, "SELECT state FROM work_order") == [("completed",)]
+    await stage.send([stage.run("T1", "test", 300, power=999)])
+    assert await _fetch(stage, "SELECT state FROM work_order") == [("released",)]
+    await stage.send([*stage.build("T3", 0, "G5", "G6"), stage.run("T3", "test", 200)])
+    assert await _fetch(stage, "SELECT state FROM work_order") == [("completed",)]
 
 
 async def test_part_of_a_lot_taken_out_leaves_the_rest(stage: Stage) -> None:

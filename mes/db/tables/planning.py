@@ -90,6 +90,7 @@ work_order = Table(
     Column("number", KEY, nullable=False, comment="The ERP's number."),
     Column("product_id", ID, ForeignKey("product.id"), nullable=False, comment="Definition its units are built to."),
     Column("quantity", Integer, nullable=False, comment="Units ordered."),
+    Column("units_made", Integer, nullable=False, server_default="0", comment="Units created for it so far."),
     Column("due", Date, comment="Day it is due."),
     Column("priority", Integer, nullable=False, comment="Higher goes first."),
     Column("customer_order", Text, comment="The customer's order, as the ERP names it."),
