@@ -16,6 +16,16 @@ from tests.bench import floor
 from tests.mqtt.floor import NOW
 
 SETTLE = (sys.executable, "-m", "mes.ingesting")
+BROKEN = """
+import asyncio, sys
+from mes.mqtt import crew
+async def broken(parts, at):
+    raise ZeroDivisionError
+async def main():
+    reader, writer, _ = await crew.joining(int(sys.argv[1]))
+    await crew.work(reader, writer, broken)
+asyncio.run(main())
+"""
 TOPIC = "mes/v1/st-1/run"
 
 
@@ -119,6 +129,13 @@ async def test_when_one_ends_all_that_it_had_comes_again(database: Database) -> 
         with pytest.raises(CrewEndedError, match="status -9"):
             await watching
         assert await hands.take(deliveries(60), NOW) is None
+
+
+async def test_a_fault_beside_the_settling_ends_one_and_leaves_nobody_waiting() -> None:
+    async with crew_of(1, (sys.executable, "-c", BROKEN), {}) as hands:
+        assert await asyncio.wait_for(hands.take(deliveries(5), NOW), 20) is None
+        with pytest.raises(CrewEndedError, match="status 1"):
+            await hands.watch()
 
 
 async def test_one_that_can_not_start_says_so() -> None:
