@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mes.formats.messages import Message, Unreadable, decode
+from mes.formats.messages import Message, Unreadable, cloudevents, decode
 from tests.formats.examples import DATA, event
 
 Path = tuple[str | int, ...]
@@ -100,6 +100,15 @@ def test_a_wrong_value_is_an_answer_about_its_neighbourhood(type: str, path: Pat
         if isinstance(found, Unreadable) and wrong != "deep":
             field, parent = plain(found.reasons[0].facts["field"]), plain(named(path[:-1]))
             assert field.startswith(parent) or parent.startswith(field), wrong
+
+
+@pytest.mark.parametrize(("type", "path"), PLACES, ids=lambda value: value if isinstance(value, str) else named(value))
+def test_a_message_read_at_once_says_what_it_says_in_two_steps(type: str, path: Path) -> None:
+    kind = DATA[type][0]
+    for text in (*WRONG_FOR_MOST.values(), '"pass"', '"A-1"', None):
+        payload = mutated(type, path, text)
+        (found,) = decode("st-1", kind, payload)
+        assert found == cloudevents._in_two_steps("st-1", cloudevents._FROM_STATIONS[kind], "stations/st-1", payload)
 
 
 REQUIRED = [
