@@ -23,9 +23,9 @@ def names() -> list[str]:
     )
 
 
-def measure(name: str, *, short: bool = False) -> dict[str, Any]:
-    """Run one bench."""
-    figures: dict[str, Any] = asyncio.run(importlib.import_module(f"tests.bench.{name}").run(short=short))
+def measure(name: str, *, short: bool = False, **options: Any) -> dict[str, Any]:
+    """Run one bench, with options of its own."""
+    figures: dict[str, Any] = asyncio.run(importlib.import_module(f"tests.bench.{name}").run(short=short, **options))
     return figures
 
 
@@ -51,8 +51,14 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("name", choices=names())
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--short", action="store_true", help="a run of seconds, to see that it works")
+    parser.add_argument(
+        "--commit-delay-us", type=int, help="ingest: let each commit take so much longer, for all alike"
+    )
     given = parser.parse_args(arguments)
-    figures = measure(given.name, short=given.short)
+    if given.commit_delay_us is not None and given.name != "ingest":
+        parser.error("--commit-delay-us is for ingest")
+    options = {} if given.commit_delay_us is None else {"commit_delay_us": given.commit_delay_us}
+    figures = measure(given.name, short=given.short, **options)
     sys.stdout.write((json.dumps(figures) if given.json else table(figures)) + "\n")
 
 

@@ -186,12 +186,13 @@ def _summary(pairs: Sequence[dict[str, float]], said: Sequence[Said], size: Size
     }
 
 
-async def run(*, short: bool = False) -> dict[str, Any]:
-    """Medians of interleaved pairs."""
+async def run(*, short: bool = False, commit_delay_us: int = 0) -> dict[str, Any]:
+    """Medians of interleaved pairs. `commit_delay_us` is what each commit takes longer, ours and theirs."""
     size = SHORT if short else FULL
     said = list(floor.runs(size.units))
     made = packets(said)
     async with running() as parts:
+        await parts.delay_commits(commit_delay_us)
         await parts.floor(size.units)
         raw = rivals.Raw(parts.folder, said)
         async with parts.process("ingest", await parts.fresh_database()):

@@ -53,6 +53,14 @@ class Parts:
         """A database that was measured with is not needed any more."""
         await self.execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
 
+    async def delay_commits(self, delay_us: int) -> None:
+        """Let every commit of every client take that much longer, as on a disk that takes longer to write."""
+        await self.execute(
+            f"ALTER SYSTEM SET commit_delay = {delay_us}",
+            "ALTER SYSTEM SET commit_siblings = 0",
+            "SELECT pg_reload_conf()",
+        )
+
     async def execute(self, *statements: str) -> None:
         """Run statements in the server's maintenance database."""
         for statement in statements:
@@ -144,7 +152,7 @@ async def running() -> AsyncIterator[Parts]:
 async def conditions(parts: Parts) -> Mapping[str, str]:
     """The settings without which a rate means nothing."""
     url = parts.postgres.url_of("postgres")
-    return {name: await query(url, f"SHOW {name}") for name in ("fsync", "synchronous_commit")}
+    return {name: await query(url, f"SHOW {name}") for name in ("fsync", "synchronous_commit", "commit_delay")}
 
 
 def _exists(path: Path) -> Any:

@@ -8,11 +8,12 @@ from tests.bench.__main__ import measure, table
 
 @pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed, and a bench preloads its queue")
 def test_ingest_is_measured_beside_its_rivals() -> None:
-    figures = measure("ingest", short=True)
+    figures = measure("ingest", short=True, commit_delay_us=1000)
     rates = ("ingest_per_s", "raw_copy_per_s", "script_per_s", "orm_per_s", "again_per_s", "live_per_s")
     assert all(figures[rate] > 0 for rate in rates)
     assert figures["journal_entries"] > figures["messages"] > figures["distinct_units"]
-    assert (figures["fsync"], figures["synchronous_commit"]) == ("on", "on")
+    assert (figures["fsync"], figures["synchronous_commit"], figures["commit_delay"]) == ("on", "on", "1000")
+    assert figures["script_per_s"] < 1000
     assert "ratio_raw" in table(figures)
 
 
