@@ -52,8 +52,6 @@ MOVES: Mapping[State, frozenset[State]] = {
 }
 """What one event can do. A shipment that was decided stands whatever the state; nothing else leaves `scrapped`."""
 
-CLOSED = frozenset({State.SHIPPED, State.SCRAPPED})
-
 WAITING, OPEN, PASSED, FAILED = "waiting", "open", "passed", "failed"
 """A step's status. `open`: an attempt is in progress; the others are what earlier attempts left."""
 
@@ -144,9 +142,8 @@ class Progress:
 
     @property
     def is_closed(self) -> bool:
-        return (
-            self.state is State.SHIPPED or self.state is State.SCRAPPED
-        )  # looking it up would take four times as long
+        # Not a look-up in a set: a state's hash is worked out in Python, and this is asked several times of each fact.
+        return self.state is State.SHIPPED or self.state is State.SCRAPPED
 
     @property
     def contents(self) -> list[str]:

@@ -44,13 +44,12 @@ from mes.domain.nonconformance import (
     id_from,
 )
 from mes.domain.product import Definition
-from mes.domain.progress import CLOSED, MOVES, PASSED, SENTENCES, WAITING, Attempt, Progress, State
+from mes.domain.progress import MOVES, PASSED, SENTENCES, WAITING, Attempt, Progress, State
 from mes.domain.refusals import Reason, reason
 from mes.domain.route import route_of
 from mes.domain.turn import Turn
 
 __all__ = [
-    "CLOSED",
     "MOVES",
     "SENTENCES",
     "Attempt",

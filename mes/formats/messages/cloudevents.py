@@ -138,7 +138,7 @@ class _Nothing(_Attributes, kw_only=True, tag=""):
 class _Table(NamedTuple):
     """What may come on a kind of topic: the data of each type, and how an event with all of its data is read at once.
 
-    Nearly every message can be read at once, in two thirds of the time. `at_once` leaves out foreign reports, which
+    Nearly every message can be read at once, in four fifths of the time. `at_once` leaves out foreign reports, which
     are read from their bytes; what it can't read is read in two steps, which find out what is wrong with it.
     """
 
