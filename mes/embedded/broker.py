@@ -5,6 +5,7 @@ broker, with certificates and accounts, and names it in MES_MQTT_URL.
 """
 
 import asyncio
+import errno
 import os
 import shutil
 import sys
@@ -20,8 +21,8 @@ from mes.embedded.shared_server import SharedServer
 DEFAULT_PORT = 1883
 PORT_RECORD = "broker.port"
 START_S = 30.0
-SETTLE_S = 0.1
 ANSWER_S = 2.0
+PORT_TAKEN = os.strerror(errno.EADDRINUSE).lower()
 
 # A clean-session CONNECT of MQTT 3.1.1 with client id `mes-probe`, the CONNACK that welcomes it, and a DISCONNECT.
 CONNECT = b"\x10\x15\x00\x04MQTT\x04\x02\x00\x0a\x00\x09mes-probe"
@@ -99,18 +100,18 @@ class Broker(SharedServer):
         return Process.read(self._record)
 
     async def _port_of_found(self) -> int | None:
-        port = self._remembered_port(self._first_port)
-        return port if await answers(port) else None
+        port, found = self._remembered_port(self._first_port), self._found()
+        return port if found and await _is_at(found, port) else None
 
     async def _launch(self) -> None:
         """Start; when the port may be chosen and is snatched meanwhile, on the next one."""
         while True:
             port = self._choose_port()
             child = Child("broker", self._argv(port), self.log)
-            if await self._comes_up(child, port, partial(_is_at, child, port)):
+            if await self._comes_up(child, port, partial(_is_at, child.process, port)):
                 child.process.write(self._record)
                 return
-            if ports.is_free(port):
+            if PORT_TAKEN not in child.said().lower():
                 raise PartError(f"{self.kind} ended at once (status {child.status}):\n{child.last_lines()}")
 
     def _choose_port(self) -> int:
@@ -134,12 +135,9 @@ class Broker(SharedServer):
         return [self._mosquitto, "-c", str(file)]
 
 
-async def _is_at(child: Child, port: int) -> bool:
-    """Whether it is our child that answers: one whose port was snatched meanwhile ends in a moment."""
-    if not await answers(port):
-        return False
-    await asyncio.sleep(SETTLE_S)
-    return child.alive
+async def _is_at(process: Process, port: int) -> bool:
+    """Whether it is this process that welcomes us: the broker of another folder may have snatched the port."""
+    return process.listens_on(port) and await answers(port)
 
 
 async def answers(port: int, host: str = ports.HOST) -> bool:

@@ -17,10 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import psutil
+
 POLL_S = 0.02
 PROC = Path("/proc/self/stat")
 LOG_MAX_BYTES = 16 * 1024 * 1024
 TAIL_MAX_BYTES = 8 * 1024
+SAID_MAX_BYTES = 64 * 1024
 LAUNCH = str(Path(__file__).with_name("launch.py"))
 
 Steps = Sequence[tuple[signal.Signals, float]]
@@ -78,6 +81,14 @@ class Process:
     def alive(self) -> bool:
         return born(self.pid) == self.born
 
+    def listens_on(self, port: int) -> bool:
+        """Whether the server on this TCP port is this very process, and not another that has taken the port."""
+        try:
+            connections = psutil.Process(self.pid).net_connections(kind="tcp4")
+        except psutil.NoSuchProcess:
+            return False
+        return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections)
+
     def send(self, number: signal.Signals, *, group: bool = False) -> None:
         """Signal the process, or everything in its group; one that is gone already is no error."""
         with suppress(ProcessLookupError):
@@ -120,6 +131,7 @@ class Child:
         self.log = log
         launch = [sys.executable, "-I", "-S", LAUNCH, str(os.getpid()), str(int(death_signal or 0)), identity]
         with open_log(log) as output:
+            self._log_start = output.tell()
             # The kernel's death signal follows the *thread* that forks: start children from a thread that stays.
             self._popen = subprocess.Popen(
                 [*launch, *argv],
@@ -164,6 +176,12 @@ class Child:
     def last_lines(self, count: int = 8) -> str:
         """The end of the log, for an error's text."""
         return tail(self.log, count)
+
+    def said(self) -> str:
+        """What this child wrote to the log, or the beginning of it."""
+        with self.log.open("rb") as file:
+            file.seek(self._log_start)
+            return file.read(SAID_MAX_BYTES).decode(errors="replace")
 
 
 def open_log(log: Path) -> BinaryIO:

@@ -123,14 +123,12 @@ class Postgres(SharedServer):
         while True:
             cluster.disown_pidfile(self.cluster)
             port = self._port or ports.next_free(self._remembered_port(FIRST_PORT))
-            log_start = self.log.stat().st_size if self.log.exists() else 0
             argv = self._argv(programs, port)
             death_signal = None if self.for_a_while else signal.SIGINT
             child = Child("postgres", argv, self.log, identity=identity, death_signal=death_signal)
             if await self._comes_up(child, port, partial(self._is_at, child, port)):
                 return
-            said = _said_since(self.log, log_start)
-            if not LEFT_BEHIND.search(said) or time.monotonic() > retry_until:
+            if not LEFT_BEHIND.search(child.said()) or time.monotonic() > retry_until:
                 raise PartError(
                     f"PostgreSQL did not start on {self.cluster} (status {child.status}):\n{child.last_lines()}"
                 )
@@ -169,9 +167,3 @@ class Postgres(SharedServer):
                 await connection.execute(f"CREATE DATABASE {DATABASE}")
         finally:
             await connection.close(timeout=CONNECT_S)
-
-
-def _said_since(log: Path, start: int) -> str:
-    with log.open("rb") as file:
-        file.seek(start)
-        return file.read(64 * 1024).decode(errors="replace")

@@ -49,7 +49,8 @@ def make(tmp_path: Path, kind: str) -> Start:
     """Makes the broker of the test's folder, of either kind."""
 
     def broker(**options: object) -> Broker:
-        return Broker(tmp_path, **{"exact": False, "mosquitto": kind == "mosquitto", **options})  # type: ignore[arg-type]
+        folder = options.pop("data_dir", tmp_path)
+        return Broker(folder, **{"exact": False, "mosquitto": kind == "mosquitto", **options})  # type: ignore[arg-type]
 
     return broker
 
@@ -85,7 +86,8 @@ async def test_delivers_a_message_of_the_largest_size(make: Start) -> None:
     async with make(message_max_bytes=300_000).running() as url:
         with client(url, "reader", "mes/#") as (_, received):
             publish(url, "mes/v1/x", [b"x" * 300_000])
-            wait_until(lambda: [len(payload) for payload in received] == [300_000])
+            wait_until(lambda: received)
+            assert [len(payload) for payload in received] == [300_000]
 
 
 async def test_queues_more_than_mosquittos_default_for_a_reader_that_is_away(make: Start) -> None:
@@ -123,6 +125,33 @@ async def test_taken_port_makes_it_take_the_next_when_it_may(make: Start) -> Non
         assert port_of(url) > taken
     async with make(port=taken).running() as again:
         assert again == url
+
+
+async def test_takes_no_other_broker_for_its_own_where_its_port_is_snatched(
+    make: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make(data_dir=tmp_path / "other")
+    async with other.running():
+        seen_free = iter([True])
+        really_free = ports.is_free
+        monkeypatch.setattr(ports, "is_free", lambda port, *host: next(seen_free, False) or really_free(port, *host))
+        async with make(port=other.port).running() as url:
+            assert port_of(url) != other.port
+            assert await answers(port_of(url))
+
+
+async def test_joins_no_other_broker_at_its_port(make: Start, tmp_path: Path) -> None:
+    """Its process is found alive, but the port that it is known to have is another's."""
+    other, broker = make(data_dir=tmp_path / "other"), make()
+    async with other.running(), broker.running() as url:
+        (tmp_path / "broker.port").write_text(str(other.port))
+        joined = make()
+        joining = asyncio.create_task(joined.start())
+        await asyncio.sleep(0.2)
+        assert not joining.done()
+        (tmp_path / "broker.port").write_text(str(port_of(url)))
+        assert await joining == url
+        await joined.stop()
 
 
 async def test_second_start_joins_and_does_not_end_it(make: Start) -> None:
