@@ -1,9 +1,11 @@
 """A bridge that finds the message that ends processes: it would come back for ever.
 
 What the broker delivers again to a new process, the one before may have died of. First it is tried as it comes. If
-that process ends as well, what comes again is given out one by one, each message of a batch by itself, too; a message
-that several processes had in hand alone, and none survived, is rejected by its bytes. Before the first message that is
-new, all of this is over: without a process that ended with work in its hands it costs nothing.
+that process ends as well, what it had in hand is given out in small portions, and what a process ended with of those
+one by one, each message of a batch by itself, too; a message that several processes had in hand alone, and none
+survived, is rejected by its bytes. Once what was in hand has its fate, the rest is tried as it comes: two processes
+that were killed for another reason, with a long queue behind them, cost a moment. Before the first message that is new
+all of this is over: without a process that ended with work in its hands it costs nothing.
 """
 
 import asyncio
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 
 DEATHS_MAX: Final = 3
 """How many processes may end with a message alone in hand before it is rejected."""
+PORTION: Final = 40
+"""How many messages of those that a process ended with are tried together before they are tried one by one."""
 RETRY_S: Final = 1.0
 OF_A_BATCH: Final = 0
 """No packet has this identifier: a message of a batch that is not its last has nothing to acknowledge."""
@@ -67,6 +71,7 @@ class CautiousBridge(Bridge):
         self._is_over = False
         self._is_noted = False
         self._suspects: deque[Delivery] = deque()
+        self._accused = 0
         self._rest: list[Delivery] = []
         self._settled = asyncio.Event()
         self._settled.set()
@@ -96,6 +101,7 @@ class CautiousBridge(Bridge):
         await self._settled.wait()
         if self._crashing is None:
             self._before = await _patiently(self._hand.left)
+            self._accused = self._before.messages if self._before else 0
             self._crashing = await _patiently(self._hand.crashing)
         if not self._suspects and not self._rest:
             await self._forget_hand()
@@ -105,7 +111,7 @@ class CautiousBridge(Bridge):
         while self._suspects and not self._is_here(self._suspects[0]):
             self._suspects.popleft()
         if self._suspects:
-            return await self._some() if self._before is None else await self._one()
+            return await self._portion() if self._accused else await self._some()
         await self._forget_hand()
         self._is_over = True
         rest, self._rest = [one for one in self._rest if self._is_here(one)], []
@@ -133,12 +139,23 @@ class CautiousBridge(Bridge):
         await self._note(len(some), alone, 0)
         return some
 
-    async def _one(self) -> list[Delivery]:
-        """The next suspect alone; nothing if it is the one."""
+    async def _portion(self) -> list[Delivery]:
+        """The next of those that the process before had in hand: the broker delivers them first, in their order."""
+        assert self._before is not None
+        if self._before.messages <= PORTION:
+            return await self._one(self._before)
+        portion = [self._suspects.popleft() for _ in range(min(PORTION, self._accused, len(self._suspects)))]
+        self._accused -= len(portion)
+        await self._note(len(portion), None, 0)
+        return portion
+
+    async def _one(self, before: InHand) -> list[Delivery]:
+        """The next suspect alone; rejected if it is the one."""
         one, *others = messages_of(self._suspects.popleft())
         self._suspects.extendleft(reversed(others))
-        digest, before = _digest(one), self._before
-        deaths = before.deaths + 1 if before and before.digest == digest else 0
+        self._accused += len(others) - 1
+        digest = _digest(one)
+        deaths = before.deaths + 1 if before.digest == digest else 0
         if deaths >= DEATHS_MAX:
             assert self._crashing is not None
             self._crashing.add(digest.hex())

@@ -31,7 +31,7 @@ END_S: Final = 240.0
 SURVIVED_S: Final = 15.0
 """A process that lives so long, its start included, has nothing in hand that ends it."""
 DEATHS_SHARED: Final = 2
-"""Whole batches that die before messages are given out singly; several poisonous ones may share these deaths."""
+"""Fewest deaths before messages are given out singly; several poisonous ones may share them."""
 DEATHS_ALONE: Final = 3
 """Deaths that each poisonous message costs by itself before it is rejected."""
 Kill = Callable[[Rig, int], Awaitable[None]]
