@@ -66,8 +66,8 @@ async def ingest(settings: Settings, slot: int | None = None, ready_file: Path |
         at = datetime.now(UTC)
         consumer.publish(bridge, consumer.written(await settle(database, [one], at), source, at))
 
-    async def retry(at: datetime) -> Retried:
-        return await settle_pending(database, at)
+    async def retry(at: datetime, after: str | None) -> Retried:
+        return await settle_pending(database, at, after)
 
     try:
         async with (

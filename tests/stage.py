@@ -161,11 +161,13 @@ class Stage:
     async def settle_pending(self) -> list[Settled]:
         """Try what waits again, until nothing more can be tried."""
         self.now += timedelta(seconds=1)
-        done = []
+        done: list[Settled] = []
         for _ in range(10):
-            retried = await settle_pending(self.database, self.now)
-            done += retried.settled
-            if not retried.settled:
+            before, last = len(done), None
+            while (retried := await settle_pending(self.database, self.now, last)).tried:
+                done += retried.settled
+                last = retried.last
+            if len(done) == before:
                 break
         return done
 

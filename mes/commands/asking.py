@@ -9,7 +9,6 @@ nothing if the unit has moved in between. Only then, and where the decision come
 locked and folded as it is for facts.
 """
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -20,7 +19,7 @@ from mes.commands.act import Act
 from mes.commands.awaiting import Arrivals
 from mes.commands.decisions import Decision, decide
 from mes.commands.folding import Folding
-from mes.commands.ingest import TRIES_MAX, lost_to_another
+from mes.commands.ingest import lost_to_another, persistently
 from mes.commands.journalling import trace_id
 from mes.commands.permission import Judged, judge
 from mes.commands.translation import ticket
@@ -98,15 +97,12 @@ async def _decide_at_once(
 
 async def _decide_alone(database: Database, act: Act, asked: Message, missing: Sequence[str]) -> Answer:
     """Decide and record an ask with its unit locked."""
-    for attempt in range(TRIES_MAX):
-        try:
-            async with database.transaction() as connection:
-                return await _decide_locked(Folding(connection, act.when), act, asked, missing)
-        except Exception as error:
-            if not lost_to_another(error) or attempt + 1 == TRIES_MAX:
-                raise
-            await asyncio.sleep(0.01 * 2**attempt)
-    raise AssertionError("unreachable")
+
+    async def once() -> Answer:
+        async with database.transaction() as connection:
+            return await _decide_locked(Folding(connection, act.when), act, asked, missing)
+
+    return await persistently(once)
 
 
 async def _decide_locked(folding: Folding, act: Act, asked: Message, missing: Sequence[str]) -> Answer:

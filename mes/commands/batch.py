@@ -26,7 +26,7 @@ from mes.db.stations import Heard, note_heard, note_status
 from mes.domain import live_limits
 from mes.domain.facts import PartInstalled, SamplesTaken, UnitIdentified
 from mes.domain.refusals import Reason, reason
-from mes.formats.messages import FOREIGN, TYPES, Arrived, Fate, Message, Unreadable
+from mes.formats.messages import FOREIGN, TYPES, Arrived, Fate, Message, Unreadable, decode
 
 KIND_OF = {name: kind for kinds in (TYPES, FOREIGN) for kind, types in kinds.items() for name in types}
 """The kind of topic that each type of message comes on."""
@@ -76,8 +76,15 @@ class Batch:
         await self._note_heard(messages.values())
         return [settled[index] for index in range(len(arrived))]
 
-    async def settle_again(self, again: Sequence[tuple[Stored, Message]]) -> list[Settled]:
+    async def settle_again(self, kept: Sequence[Stored]) -> list[Settled]:
         """Try kept messages again; returns those that are not pending any more."""
+        again: list[tuple[Stored, Message]] = []
+        for stored in kept:
+            for read in decode(stored.station, stored.kind, stored.body):
+                if isinstance(read, Message):
+                    again.append((stored, read))
+                else:  # by rules that were others when it came
+                    await inbox.settle_kept(self.connection, stored.key, PENDING, read.reasons, (), self.at)
         messages = [message for _, message in again]
         fates = await self._take_in(messages, [stored.received_at for stored, _ in again])
         waits = {(body.source, body.id): body.waits_for for body in self.bodies}

@@ -6,29 +6,31 @@ If something in a batch can't be stored, the batch is halved until that message 
 """
 
 import asyncio
+import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
 from mes.commands.batch import Batch, Settled
 from mes.commands.entrance import Entrance
 from mes.db import inbox
-from mes.db.inbox import ready
 from mes.db.session import Database
-from mes.domain.refusals import reason
-from mes.formats.messages import Arrived, Message, decode
+from mes.domain.refusals import Reason, reason
+from mes.formats.messages import Arrived, Message, Unreadable
 
 log = logging.getLogger(__name__)
 
 TRIES_MAX = 8
 """How often a transaction that lost to another one is tried again."""
 PENDING_MAX = 500
-"""Most pending messages that are tried again in one transaction."""
+"""Most pending messages that are tried again at once."""
 
-__all__ = ["Settled", "check", "settle", "settle_pending"]
+T = TypeVar("T")
+
+__all__ = ["Settled", "check", "settle", "settle_pending", "try_again"]
 
 
 class _RolledBack(Exception):  # noqa: N818 - the way out of a transaction that must leave no trace
@@ -63,10 +65,18 @@ async def settle(
 async def _in_one_transaction(
     database: Database, arrived: Sequence[Arrived], at: datetime, entrance: Entrance
 ) -> list[Settled]:
+    async def once() -> list[Settled]:
+        async with entrance.passing() as passage, database.transaction() as connection:
+            return await Batch(connection, database.site, at, passage).settle(arrived)
+
+    return await persistently(once)
+
+
+async def persistently(act: Callable[[], Awaitable[T]]) -> T:
+    """Do what one transaction does; again where it lost to another one."""
     for attempt in range(TRIES_MAX):
         try:
-            async with entrance.passing() as passage, database.transaction() as connection:
-                return await Batch(connection, database.site, at, passage).settle(arrived)
+            return await act()
         except Exception as error:
             if not lost_to_another(error) or attempt + 1 == TRIES_MAX:
                 raise
@@ -90,29 +100,46 @@ async def check(database: Database, arrived: Sequence[Arrived], at: datetime) ->
 
 
 class Retried(NamedTuple):
-    """Pending messages that were tried again: how many, and the fates of those that are settled now."""
+    """Pending messages that were tried again: how many, the fates of those that are settled now, the last one's key."""
 
     tried: int
     settled: list[Settled]
+    last: str | None
 
 
-async def settle_pending(database: Database, at: datetime) -> Retried:
-    """Apply pending messages whose reason has gone, as of when they arrived. Call again while `tried` is not 0."""
-    for attempt in range(TRIES_MAX):
-        try:
+async def settle_pending(database: Database, at: datetime, after: str | None = None) -> Retried:
+    """Apply pending messages whose reason has gone, as of when they arrived: the oldest behind `after`.
+
+    Call again with `last` while `tried` is not 0: then each was tried, however many stay pending. One that can't be
+    applied keeps none of the others waiting: it is left to a person.
+    """
+    async with database.reading() as connection:
+        keys = await inbox.ready(connection, after or inbox.FIRST, PENDING_MAX)
+    settled = await try_again(database, keys, at)
+    return Retried(len(keys), settled, keys[-1] if keys else None)
+
+
+async def try_again(database: Database, keys: Sequence[str], at: datetime) -> list[Settled]:
+    """Try kept messages again by their keys; returns those that are not pending any more."""
+    if not keys:
+        return []
+
+    async def once() -> list[Settled]:
+        async with database.transaction() as connection:
+            return await Batch(connection, database.site, at).settle_again(await inbox.lock_pending(connection, keys))
+
+    try:
+        return await persistently(once)
+    except Exception as error:
+        if is_infrastructure(error):
+            raise
+        if len(keys) == 1:
+            log.exception("a pending message could not be applied and is left to a person")
             async with database.transaction() as connection:
-                kept = await ready(connection, PENDING_MAX)
-                again = []
-                for one in kept:
-                    read = decode(one.station, one.kind, one.body)
-                    again += [(one, message) for message in read if isinstance(message, Message)]
-                batch = Batch(connection, database.site, at)
-                return Retried(len(kept), await batch.settle_again(again))
-        except Exception as error:
-            if not lost_to_another(error) or attempt + 1 == TRIES_MAX:
-                raise
-            await asyncio.sleep(0.01 * 2**attempt)
-    raise AssertionError("unreachable")
+                await inbox.settle_kept(connection, keys[0], inbox.PENDING, (_not_applied(error),), (), at)
+            return []
+    middle = len(keys) // 2
+    return [*await try_again(database, keys[:middle], at), *await try_again(database, keys[middle:], at)]
 
 
 def _sqlstate(error: BaseException) -> str | None:
@@ -140,23 +167,33 @@ def is_infrastructure(error: BaseException) -> bool:
     return state[:2] in {"08", "25", "40", "53", "55", "57", "58", "XX"}
 
 
+def _not_applied(error: Exception) -> Reason:
+    return reason("not_applied", f"The MES could not apply this message: {type(error).__name__}.")
+
+
 def set_aside_answer(one: Arrived, error: Exception) -> Settled:
     """What is answered for a message that can't be applied for a reason that is not its sender's."""
-    why = (reason("not_applied", f"The MES could not apply this message: {type(error).__name__}."),)
     if isinstance(one, Message):
-        return Settled(one.station, one.id, "id", inbox.PENDING, why)
-    return Settled(
-        one.station, one.id or one.sha256, "id" if one.id else "sha256", inbox.REJECTED, (*one.reasons, *why)
-    )
+        return Settled(one.station, one.id, "id", inbox.PENDING, (_not_applied(error),))
+    key, keyed_by = (one.id, "id") if one.id else (one.sha256, "sha256")
+    return Settled(one.station, key, keyed_by, inbox.REJECTED, (*one.reasons, _not_applied(error)))
 
 
 async def _set_aside(database: Database, one: Arrived, error: Exception, at: datetime) -> Settled:
-    """Keep a message that can't be applied, and let the next ones through."""
+    """Keep a message that can't be applied, and let the next ones through: its bytes, where not even that can be."""
     settled = set_aside_answer(one, error)
+    if isinstance(one, Message):
+        try:
+            async with database.transaction() as connection:
+                await Batch(connection, database.site, at).set_aside(one, settled.reasons)
+            return settled
+        except Exception as again:
+            if is_infrastructure(again):
+                raise
+            log.exception("a message could not be set aside; its bytes are")
+            settled = settled._replace(fate=inbox.REJECTED)
+            sha256 = hashlib.sha256(one.body).hexdigest()
+            one = Unreadable(one.station, one.body, sha256, one.source, one.id, one.type, ())
     async with database.transaction() as connection:
-        batch = Batch(connection, database.site, at)
-        if isinstance(one, Message):
-            await batch.set_aside(one, settled.reasons)
-        else:
-            await batch.set_bytes_aside(one, settled.reasons)
+        await Batch(connection, database.site, at).set_bytes_aside(one, settled.reasons)
     return settled

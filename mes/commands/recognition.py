@@ -101,6 +101,10 @@ class Names:
         assert child.serial is not None
         return self._carrier(child.part, child.maker, child.serial)
 
+    def makers(self, part: str, serial: str | None) -> list[str]:
+        """Whose parts of that number carry the serial."""
+        return sorted({one.maker for one in self.units.get(serial or "", ()) if one.part == part})
+
     def _carrier(self, part: str, maker: str | None, serial: str) -> NamedUnit | None:
         same = [one for one in self.units.get(serial, ()) if one.part == part]
         same = [one for one in same if not maker or one.maker in ("", maker)]

@@ -292,9 +292,12 @@ class Translator:
         if found:
             return found
         part = self.names.part(child.part)
-        thing = f"unit:{child.part}/{child.serial}"
+        thing = f"unit:{child.part}/{child.serial}" + (f"/{child.maker}" if child.maker else "")
         if part.source == "bought":
             text = f"{child.part} {child.serial} must be received before it is installed."
+            if makers := self.names.makers(child.part, child.serial):
+                known = f"{child.part} {child.serial} is known as made by {' and by '.join(makers)}"
+                text = f"{known}; name that maker, or receive the one by {child.maker}."
             raise Waiting(reason("not_received", text, part=child.part, serial=child.serial), thing)
         text = f"No order has made a {child.part} with the serial {child.serial} yet."
         raise Waiting(reason("unknown_unit", text, part=child.part, serial=child.serial), thing)

@@ -20,6 +20,8 @@ PENDING: Final = "pending"
 REJECTED: Final = "rejected"
 DISMISSED: Final = "dismissed"
 
+FIRST: Final = "00000000-0000-0000-0000-000000000000"
+"""Before every key of a kept message."""
 COPIED_MIN: Final = 50
 """Fewer messages than this are not worth a COPY, and an error in PostgreSQL's log where one of them was seen."""
 _COLUMNS: Final = ("source", "id", "received_at", "fate", "digest", "natural_key")
@@ -203,12 +205,12 @@ def reasons_text(reasons: Iterable[Reason]) -> str:
     return msgspec.json.encode(reasons_plain(reasons)).decode()
 
 
-async def ready(connection: AsyncConnection, limit: int) -> list[Stored]:
-    """Pending messages, oldest first, for which something they wait for is there now; locked, others' skipped."""
+async def ready(connection: AsyncConnection, after: str, limit: int) -> list[str]:
+    """Keys of pending messages for which something they wait for is there now: the oldest of those behind `after`."""
     rows = await (await driver(connection)).fetch(
         """
-        SELECT key::text, station, kind, body, received_at FROM message m
-        WHERE fate = 'pending' AND EXISTS (
+        SELECT key::text FROM message m
+        WHERE fate = 'pending' AND key > $1 AND EXISTS (
             SELECT FROM unnest(m.waits_for) AS w (thing)
             WHERE CASE split_part(thing, ':', 1)
                 WHEN 'serial' THEN EXISTS (
@@ -216,15 +218,31 @@ async def ready(connection: AsyncConnection, limit: int) -> list[Stored]:
                 WHEN 'unit' THEN EXISTS (
                     SELECT FROM identifier i
                     WHERE i.kind = 'serial' AND i.part = split_part(substr(thing, 6), '/', 1)
-                      AND i.value = split_part(thing, '/', 2))
+                      AND i.value = split_part(thing, '/', 2)
+                      -- the rest is a maker, if one was said, and may have slashes in it
+                      AND (i.maker = '' OR split_part(thing, '/', 3) = ''
+                           OR thing = format('unit:%s/%s/%s', i.part, i.value, i.maker)))
                 WHEN 'part' THEN EXISTS (SELECT FROM part p WHERE p.part = substr(thing, 6))
                 WHEN 'station' THEN EXISTS (SELECT FROM station s WHERE s.name = substr(thing, 9))
                 WHEN 'retry' THEN true
                 ELSE false
             END)
-        ORDER BY key LIMIT $1 FOR UPDATE SKIP LOCKED
+        ORDER BY key LIMIT $2
         """,
+        after,
         limit,
+    )
+    return [row["key"] for row in rows]
+
+
+async def lock_pending(connection: AsyncConnection, keys: Sequence[str]) -> list[Stored]:
+    """Those of the messages that are pending still, oldest first; locked, others' skipped."""
+    rows = await (await driver(connection)).fetch(
+        """
+        SELECT key::text, station, kind, body, received_at FROM message
+        WHERE key = ANY($1::uuid[]) AND fate = 'pending' ORDER BY key FOR UPDATE SKIP LOCKED
+        """,
+        keys,
     )
     return [Stored(*row.values()) for row in rows]
 

@@ -4,6 +4,9 @@ A line begins with a blank; a section with its title, alone or after `Title:`; w
 `key:, value` pairs. Resistances of wires are under *Measured Values*, insulation per net under *Nets Hipot Status*.
 What is wrong is told in *Error Details* only, as free text wrapped over rows with the same number: `Net Net2: OPEN a to
 b`. The report's own date has no zone, so it is kept as text; a run is as of the moment that its message gives.
+
+A text is one report: where several stand in it, one cable's values would be told of another. A character that was lost
+when the tester's bytes were decoded can be lived with in a remark, and not in a name or a unit of measure.
 """
 
 import csv
@@ -14,7 +17,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from mes.domain import quantities
 from mes.domain.cable import SeenConnection
@@ -26,9 +29,12 @@ from mes.formats.fields import show
 from mes.formats.foreign_run import NAME_MAX, TEXT_MAX, ForeignRun, Reading, notable, numbered, short, unread
 
 ROWS_MAX: Final = 50_000
+REMARKS_MAX: Final = 100
+LOST: Final = "\ufffd"  # stands where bytes were no character in the encoding that they were read in
 RESULTS, PARAMETERS, HIPOT = "test results", "test parameters", "nets hipot status"
 ERRORS, MEASURED = "error details", "measured values"
 SECTIONS: Final = (RESULTS, PARAMETERS, HIPOT, ERRORS, MEASURED)
+SERIALS: Final = ("s/n", "serial number")
 WIRES: Final = frozenset(("WIRE", "4WIRE"))
 """Instructions that measure a connection, with two wires or four."""
 _WORDS: Final = {
@@ -41,6 +47,7 @@ _WORDS: Final = {
 _QUANTITY = re.compile(r"(?P<bound>[<>])?=?\s*(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(?P<unit>\S.*)?")
 _FAULT = re.compile(r"\b(?P<kind>OPEN|SHORT|MISWIRE)(?:ED|S)?\b:?\s*(?P<ends>.*)", re.S)
 _BETWEEN = re.compile(r"\s+(?:to|and)\s+|\s*,\s*", re.I)
+_LOST_THERE: Final = f"holds {LOST} in the place of a character that could not be decoded"
 _COLUMNS: Final = {"from": 2, "to": 3, "measured": 4}
 """Where a measured row has its cells unless the section's header names them."""
 
@@ -72,16 +79,50 @@ class _Wire(NamedTuple):
 
 @dataclass
 class _Report:
-    """A report taken apart: pairs of all sections, and the numbered rows of each."""
+    """A report taken apart: pairs of all sections, and the numbered rows of each.
+
+    `begun` counts its *Test Results*; `serials` are those given, by key; `remarks` decide nothing.
+    """
 
     pairs: dict[str, dict[str, str]] = field(default_factory=dict)
     rows: dict[str, list[tuple[int, list[str]]]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    begun: int = 0
+    serials: dict[str, list[str]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
     def value(self, *keys: str) -> str | None:
         """The first value given for any of these keys, wherever it stands."""
         found = (pairs[key] for key in keys for pairs in self.pairs.values() if pairs.get(key))
         return next(found, None)
+
+    def begin(self, title: str) -> None:
+        """Go on with the section of this title. A heading over another is no report of its own."""
+        self.begun += title == RESULTS and (not self.begun or bool(self.pairs.get(RESULTS)))
+        self.rows.setdefault(title, [])
+
+    def pair(self, title: str, row: int, cells: Sequence[str]) -> None:
+        """Take in a key and its value; one that came before under this key in this section no longer counts."""
+        key = short(cells[0].rstrip(": "), NAME_MAX).lower()
+        value = short(", ".join(cell for cell in cells[1:] if cell), TEXT_MAX)
+        self.pairs.setdefault(title, {})[key] = value
+        if key in SERIALS and value and value not in self.serials.setdefault(key, []):
+            self.serials[key].append(value)
+        if LOST in key + value:
+            self._remark(row)
+
+    def row(self, title: str, row: int, cells: list[str]) -> None:
+        """Take in a row of a section's table."""
+        self.rows.setdefault(title, []).append((row, cells))
+        is_lost = any(LOST in cell for cell in cells)
+        if is_lost and (title not in (HIPOT, ERRORS, MEASURED) or cells[0] == "#"):
+            self._remark(row)
+        elif is_lost and not self.problems:  # one such row is enough: the whole file was decoded wrongly
+            self.note(row, f"{_LOST_THERE}; decode the tester's file as what it is (often cp1252) and send it again")
+
+    def _remark(self, row: int) -> None:
+        if len(self.remarks) < REMARKS_MAX:
+            self.remarks.append(f"Row {row} {_LOST_THERE}.")
 
     def note(self, row: int, text: str) -> None:
         """Note what can't be read in a row."""
@@ -91,6 +132,8 @@ class _Report:
 def read(text: str, at: datetime) -> Reading:
     """The run that a report tells of, as of `at`. Without a unit's serial of its own the run's `unit` is None."""
     report = _taken_apart(text)
+    if why := _several(report):
+        return unread([Problem("data.text", why)])
     if not report.rows and not report.pairs and not report.problems:
         why = f"has none of the sections {', '.join(SECTIONS)}; send the tester's CSV report as it is"
         report.problems.append(Problem("data.text", why))
@@ -107,19 +150,19 @@ def read(text: str, at: datetime) -> Reading:
             at,
             outcome,
             _run_name(report, text),
-            report.value("s/n", "serial number"),
+            report.value(*SERIALS),
             _program(report),
             tuple(one._replace(name=name) for one, name in zip(measurements, names, strict=True)),
             tuple(_connections(wires, faults)),
             tuple(_defects(faults, hipot)),
-            {"format": "cable-report"} | {title: notable(pairs) for title, pairs in report.pairs.items() if pairs},
+            _notes(report),
         )
     )
 
 
 def _taken_apart(text: str) -> _Report:
     report, title = _Report(), RESULTS
-    rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), skipinitialspace=True)
+    rows = csv.reader(io.StringIO(text.replace("\ufeff", ""), newline=""), skipinitialspace=True)
     try:
         for number, row in enumerate(rows, 1):
             cells = [cell.strip() for cell in row]
@@ -128,16 +171,29 @@ def _taken_apart(text: str) -> _Report:
                 break
             if named := _title(cells):
                 title = named
-                report.rows.setdefault(title, [])
+                report.begin(title)
             elif cells and cells[0].endswith(":"):
-                value = ", ".join(cell for cell in cells[1:] if cell)
-                key = short(cells[0].rstrip(": "), NAME_MAX).lower()
-                report.pairs.setdefault(title, {})[key] = short(value, TEXT_MAX)
+                report.pair(title, number, cells)
             elif any(cells):
-                report.rows.setdefault(title, []).append((number, cells))
+                report.row(title, number, cells)
     except csv.Error as error:
         report.note(rows.line_num, f"is no CSV: {error}")
     return report
+
+
+def _several(report: _Report) -> str | None:
+    """What is wrong with a text that is more than one report."""
+    serials = max(report.serials.values(), key=len, default=[])
+    count = max(report.begun, len(serials))
+    if count < 2:
+        return None
+    shown = ", ".join(short(one, 64) for one in serials[:5]) + (" …" if len(serials) > 5 else "")
+    return f"holds {count} reports{f' (of {shown})' if shown else ''}; send each by itself"
+
+
+def _notes(report: _Report) -> dict[str, Any]:
+    sections = {title: notable(pairs) for title, pairs in report.pairs.items() if pairs}
+    return {"format": "cable-report"} | ({"problems": report.remarks} if report.remarks else {}) | sections
 
 
 def _title(cells: Sequence[str]) -> str | None:

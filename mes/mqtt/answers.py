@@ -83,8 +83,10 @@ class Answering:
             self._bridge.ack([delivery])
         except Exception as error:
             if not self._is_infrastructure(error):
-                raise  # nothing of an ask gets here: a fault of ours
-            if self._bridge.drop_delivering([delivery], RETRY_S):  # else another one has, and said so
+                # A fault of ours. Raised, it would end the process, and the next one, and no station were answered.
+                log.exception("an ask on %s was left unanswered", delivery.topic)
+                self._bridge.ack([delivery])
+            elif self._bridge.drop_delivering([delivery], RETRY_S):  # else another one has, and said so
                 log.warning("the database is away; asks wait: %s", error)
         finally:
             self._free.release()

@@ -65,12 +65,14 @@ Take: TypeAlias = Callable[[Sequence[Delivery], datetime], Awaitable[Done | None
 
 
 class Retried(Protocol):
-    """What came of trying some pending messages again: how many, and those that are settled now."""
+    """What came of trying some pending messages again: how many, those that are settled now, the last one's key."""
 
     @property
     def tried(self) -> int: ...
     @property
     def settled(self) -> Sequence[Settled]: ...
+    @property
+    def last(self) -> str | None: ...
 
 
 class BatchDone(NamedTuple):
@@ -89,7 +91,8 @@ class BatchDone(NamedTuple):
 
 Watch: TypeAlias = Callable[[BatchDone], None]
 """Is told of each batch, after everyone else; it must not raise."""
-Retry: TypeAlias = Callable[[datetime], Awaitable[Retried]]
+Retry: TypeAlias = Callable[[datetime, str | None], Awaitable[Retried]]
+"""Tries some pending messages again, those behind a key, or the first."""
 
 
 def here(settle: Settle, *, source: str, message_max_bytes: int = MESSAGE_MAX_BYTES) -> Here:
@@ -97,9 +100,9 @@ def here(settle: Settle, *, source: str, message_max_bytes: int = MESSAGE_MAX_BY
 
     async def take(batch: Sequence[Sent], at: datetime) -> Done | None:
         began = perf_counter()
-        arrived = read(batch, message_max_bytes)
-        was_read = perf_counter()
         try:
+            arrived = read(batch, message_max_bytes)
+            was_read = perf_counter()
             settled = await settle(arrived, at) if arrived else ()
         except Exception:
             log.exception("a batch of %d messages was not settled; they will be delivered again", len(batch))
@@ -127,15 +130,19 @@ async def run(
     in_hand_max: int = IN_HAND_MAX,
     watch: Watch | None = None,
 ) -> None:
-    """Ingests until it is cancelled; the batches in hand are finished then."""
-    ingesting = Ingesting(bridge, take, in_hand_max, watch)
-    try:
-        while True:
-            await ingesting.has_room()
-            ingesting.take(await bridge.get_batch(batch_max_messages, linger_ms))
-    except asyncio.CancelledError:
-        await ingesting.finish(STOP_S)
-        raise
+    """Ingests until it is cancelled; the batches in hand are finished then.
+
+    A fault of ours ends it with an ExceptionGroup, also while nothing more comes: what was in hand comes again.
+    """
+    async with asyncio.TaskGroup() as tasks:
+        ingesting = Ingesting(bridge, take, in_hand_max, watch, tasks)
+        try:
+            while True:
+                await ingesting.has_room()
+                ingesting.take(await bridge.get_batch(batch_max_messages, linger_ms))
+        except asyncio.CancelledError:
+            await ingesting.finish(STOP_S)
+            raise
 
 
 class Ingesting:
@@ -144,11 +151,14 @@ class Ingesting:
     They are given away in the order in which they came, and acknowledged in that order.
     """
 
-    def __init__(self, bridge: Bridge, take: Take, in_hand_max: int, watch: Watch | None) -> None:
+    def __init__(
+        self, bridge: Bridge, take: Take, in_hand_max: int, watch: Watch | None, tasks: asyncio.TaskGroup
+    ) -> None:
         self._bridge = bridge
         self._take = take
         self._in_hand_max = in_hand_max
         self._watch = watch
+        self._tasks = tasks
         self._in_hand: deque[asyncio.Task[None]] = deque()
         self._pause_s = RETRY_MIN_S
 
@@ -156,12 +166,12 @@ class Ingesting:
         """Waits until another batch may be taken."""
         while len(self._in_hand) >= self._in_hand_max:
             await asyncio.wait([self._in_hand[0]])
-            self._in_hand.popleft().result()
+            self._in_hand.popleft()
 
     def take(self, batch: Sequence[Delivery]) -> None:
         """Ingest a batch behind those that are in hand."""
         before = self._in_hand[-1] if self._in_hand else None
-        self._in_hand.append(asyncio.create_task(self._ingest(batch, before)))
+        self._in_hand.append(self._tasks.create_task(self._ingest(batch, before)))
 
     async def finish(self, within_s: float) -> None:
         """Bring what is in hand to its end, in so many seconds; it comes again if that is not enough."""
@@ -195,14 +205,22 @@ async def retry_pending(bridge: Bridge, retry: Retry, *, source: str, every_s: f
     while True:
         await asyncio.sleep(every_s)
         try:
-            some_settled = True
-            while some_settled:  # not "some tried": what still has to wait would be tried without a pause
-                at = datetime.now(UTC)
-                done = await retry(at)
-                some_settled = bool(done.settled)
-                publish(bridge, written(done.settled, source, at))
+            while await _retry_each(bridge, retry, source):  # what was settled may be what others waited for
+                pass
         except Exception:
             log.exception("pending messages were not tried again; they will be")
+
+
+async def _retry_each(bridge: Bridge, retry: Retry, source: str) -> bool:
+    """Every pending message once; whether any is settled now."""
+    some_settled, last = False, None
+    while True:
+        at = datetime.now(UTC)
+        done = await retry(at, last)
+        if not done.tried:
+            return some_settled
+        publish(bridge, written(done.settled, source, at))
+        some_settled, last = some_settled or bool(done.settled), done.last
 
 
 def written(settled: Sequence[Settled], source: str, at: datetime) -> list[Receipt]:

@@ -7,7 +7,7 @@ from fastapi import Query, Request
 from mes.commands import messages as commands
 from mes.commands.asking import answer, not_settled
 from mes.commands.awaiting import Arrivals
-from mes.commands.ingest import check, settle, settle_pending
+from mes.commands.ingest import check, settle, try_again
 from mes.db.session import Database
 from mes.formats.messages import Message, StepAsked, decode
 from mes.queries.messages import MessageView, list_messages, message_view
@@ -103,7 +103,7 @@ async def retry(request: Request, key: Id) -> MessageView:
     database = database_of(request)
     async with database.transaction() as connection:
         await commands.ask_retry(connection, key)
-    await settle_pending(database, now())
+    await try_again(database, [key], now())
     async with database.reading() as connection:
         return await message_view(connection, key)
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from fastapi import Depends, Form, Query, Request, Response
 
 from mes.commands import messages as commands
-from mes.commands.ingest import settle_pending
+from mes.commands.ingest import try_again
 from mes.db.inbox import PENDING, REJECTED
 from mes.domain.refusals import SENTENCES, Refusal, refuse
 from mes.queries.messages import Sought, message_view, signs_of_stuck, stuck_groups, stuck_messages
@@ -123,7 +123,7 @@ async def retry(request: Request, key: Id) -> Response:
             await commands.ask_retry(connection, key)
     except Refusal as refusal:
         return await _page(request, key, refusal)
-    await settle_pending(database, now())
+    await try_again(database, [key], now())
     return see_other(f"/messages/{key}?done=retry")
 
 

@@ -10,6 +10,7 @@ every digit of a double. Processor time, in nanoseconds a sample: `python_cpu_ns
 database.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -198,11 +199,11 @@ async def _ingest(database: Database, told: list[bytes]) -> None:
     async def settled(arrived: Sequence[Arrived], at: datetime) -> Sequence[Settled]:
         return await settle(database, arrived, at, entrance)
 
-    ingesting = Ingesting(cast(Bridge, broker), here(settled, source="mes/bench"), IN_HAND_MAX, None)
-    for first in range(0, len(told), BATCH):
-        await ingesting.has_room()
-        ingesting.take(deliveries[first : first + BATCH])
-    await ingesting.finish(60)
+    async with asyncio.TaskGroup() as tasks:
+        ingesting = Ingesting(cast(Bridge, broker), here(settled, source="mes/bench"), IN_HAND_MAX, None, tasks)
+        for first in range(0, len(told), BATCH):
+            await ingesting.has_room()
+            ingesting.take(deliveries[first : first + BATCH])
     assert (broker.acknowledged, broker.failed) == (len(told), 0)
 
 

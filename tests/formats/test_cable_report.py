@@ -177,6 +177,70 @@ def test_mistakes_are_told_by_row(text: str, says: str) -> None:
     assert any(says in one.text for one in reading.reasons), reading.reasons
 
 
+def of(serial: str, result: str, time: str = "10:52:32 AM") -> str:
+    return report(result).replace("CB-7", serial).replace("10:52:32 AM", time)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (of("C4-0011", "Failed") + of("C4-0012", "Passed"), "holds 2 reports (of C4-0011, C4-0012)"),
+        (of("C4-0011", "Failed") + "\ufeff" + of("C4-0011", "Passed", "11:02"), "holds 2 reports (of C4-0011)"),
+        ("".join(of(f"C4-{at}", "Passed") for at in range(7)), "holds 7 reports (of C4-0, C4-1, C4-2, C4-3, C4-4 …)"),
+        ((report() * 2).replace("S/N", "Serie"), "holds 2 reports;"),
+        (report() + " S/N:, CB-8\n", "holds 2 reports (of CB-7, CB-8)"),
+        (report().replace(" Test Name", " S/N:, CB-8\n Test Name"), "holds 2 reports (of CB-7, CB-8)"),
+        ((report() + " S/N:, CB-8\n").replace("S/N", "Serial Number"), "holds 2 reports (of CB-7, CB-8)"),
+    ],
+)
+def test_several_reports_in_one_text_are_refused(text: str, says: str) -> None:
+    reading = read(text, NOW)
+    assert reading.run is None
+    (why,) = reading.reasons
+    assert (why.facts["field"], says in why.text, "send each by itself" in why.text) == ("data.text", True, True), why
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        report() + " S/N:, CB-7\n",
+        report() + " Serial Number:, of the tester\n",
+        "Test Results\n" + report(),
+        "Site:, 7\n" + report(),
+    ],
+)
+def test_what_is_said_twice_of_one_cable_is_one_report(text: str) -> None:
+    assert (run_of(text).unit, run_of(text).outcome) == ("CB-7", "pass")
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        (report(hipot=" 1, Net1, Passed, 0.5 \ufffdA\n"), 15),
+        (report(measured={2: "0.2 \ufffd"}), 22),
+        (report("Failed", " 1, Net Net2: OPEN A\ufffd to B2\n 2, Net \ufffd\n"), 18),
+    ],
+)
+def test_a_lost_character_where_it_counts_is_refused(text: str, row: int) -> None:
+    reading = read(text, NOW)
+    assert reading.run is None
+    (why,) = reading.reasons
+    assert why.text.startswith(f"data.text: row {row} holds \ufffd in the place of a character")
+    assert "cp1252" in why.text
+
+
+def test_a_lost_character_elsewhere_is_noted() -> None:
+    text = report().replace("four wires", "f\ufffdnf").replace("#, Net,", "#, N\ufffdt,")
+    run = run_of("Gepr\ufffdft, ja\n" + text)
+    assert (run.outcome, run.program) == ("pass", ("f\ufffdnf", "unknown"))
+    assert [one.split(" holds")[0] for one in run.notes["problems"]] == ["Row 1", "Row 7", "Row 15"]
+    assert "problems" not in run_of(report()).notes
+
+
+def test_remarks_have_an_end() -> None:
+    assert len(run_of(report() + " Info:, \ufffd\n" * 500).notes["problems"]) == 100
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=200), st.integers(0, 500))
 def test_any_text_is_an_answer(text: str, at: int) -> None:

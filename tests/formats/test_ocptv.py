@@ -217,16 +217,12 @@ class TestArrival:
     ("line", "says"),
     [
         (step(extension={"name": "x", "content": "text"}), "Line 2 breaks the schema: extension.content is 'text'"),
-        (step(measurement={"name": "x", "value": None}), "measurement.value is null"),
-        (step(measurement={"name": "x", "value": [1]}), "measurement.value is a list"),
         (step(testStepEnd={"status": "DONE"}), "testStepEnd.status is 'DONE'"),
         (step(testStepEnd={"status": "ERROR"}, log={}), "has 2 known artifacts"),
-        (step(measurementSeriesElement={"index": True, "value": 1, "measurementSeriesId": "s"}), "index is true"),
         ({"testStepArtifact": {"testStepId": 0, "log": {}}}, "testStepId is 0"),
         ({"testRunArtifact": 7}, "testRunArtifact is 7"),
         ({"unknownArtifact": {}}, "it has 0 of"),
         ({"sequenceNumber": "2"}, "its sequenceNumber is '2'"),
-        (value(1) | {"timestamp": "2026-11-22T09:00:00"}, "timestamp"),
     ],
 )
 def test_a_line_that_breaks_the_schema_is_noted_and_not_fatal(line: dict[str, Any], says: str) -> None:

@@ -24,9 +24,29 @@ def test_a_run_that_breaks_our_limits_is_the_programs_error() -> None:
     assert recorded_run(about, run_of(whole(value(3))[:-1])).outcome == "interrupted"
 
 
+def test_a_line_that_is_no_json_may_come_alone() -> None:
+    one = wire([json.dumps(whole(value(float("nan")))[2])])
+    assert isinstance(one, Message), one
+
+
+def test_a_pass_with_values_that_nobody_can_read_is_the_programs_error() -> None:
+    lines: list[Any] = whole(value(3))
+    lines[2] = json.dumps(lines[2]).replace('"value": 3', '"value": NaN')
+    told = recorded_run(RunOfLines(UnitRef("T1"), "test", "r1"), run_of(lines))
+    assert (told.outcome, told.notes["claim"]) == ("error", "pass")
+    assert "line 2" in told.notes["problems"][0]
+
+
 @pytest.mark.parametrize(
     ("lines", "says"),
-    [(numbered(start(), end()), "older dialect"), (["talk"], "none of them"), ([], "length"), (7, "array")],
+    [
+        (numbered(start(), end()), "older dialect"),
+        (["talk"], "none of them is a line of OCP Test & Validation output"),
+        (['{"cut'], "none of them is a line that tells of a run: A line was skipped: it is not JSON."),
+        ([{"sequenceNumber": "2"}], "its sequenceNumber is '2'"),
+        ([], "length"),
+        (7, "array"),
+    ],
 )
 def test_on_the_wire_a_mistake_is_unreadable(lines: Any, says: str) -> None:
     one = wire(lines)

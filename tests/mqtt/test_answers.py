@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,9 +14,12 @@ from paho.mqtt.properties import Properties
 
 from mes.commands import holds
 from mes.commands.act import Act
+from mes.commands.asking import Answer
 from mes.commands.ingest import settle
 from mes.embedded.broker import Broker
-from mes.mqtt.answers import answer_topic
+from mes.formats.messages import Message, StepAsked, UnitRef, decode, encode_event
+from mes.mqtt import answers, topics
+from mes.mqtt.answers import Answering, answer_topic
 from mes.mqtt.bridge import Bridge
 from tests.mqtt.floor import send
 from tests.mqtt.line import codes, entries
@@ -154,6 +158,38 @@ async def test_an_ask_that_cannot_be_read_is_told_so(stage: Stage, asker: Any) -
     assert (answer["granted"], codes(answer)) == (False, ["placeholder_serial"])
     await station.say(b"{")  # nobody to tell; the next one is answered all the same
     assert codes(await station.ask("a2", "T9", "build")) == ["unknown_unit"]
+
+
+async def test_an_ask_that_meets_a_fault_of_ours_keeps_no_other_from_its_answer(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(*given: Any, **more: Any) -> Any:
+        if b"poison" in given[2]:
+            raise IndexError
+        return decode(*given, **more)
+
+    async def refused(asked: Message) -> Any:
+        return Answer(asked.station, asked.id, False, None, None, ())
+
+    monkeypatch.setattr(answers, "decode", faulty)
+    async with Bridge(broker.url, "answers", topics.ask_subscriptions()) as bridge:
+        await bridge.connected()
+        answering = Answering(bridge, refused, lambda _: False, source="mes/test")
+        work = asyncio.create_task(answering.run())
+        async with Bridge(broker.url, "station", topics.station_subscriptions("as-1")) as station:
+            await station.connected()
+            asked = StepAsked(UnitRef("T1"), "build")
+            asks = [
+                ("mes/v1/as-1/ask", encode_event("mes.step.asked", "stations/as-1", id, START, asked), None)
+                for id in ("poison", "a1")
+            ]
+            await asyncio.to_thread(send, broker.url, asks)
+            async with asyncio.timeout(15):
+                (heard,) = await station.get_batch(1)
+        assert json.loads(heard.payload)["data"]["asked"] == "a1"
+        work.cancel()
+        with suppress(asyncio.CancelledError):
+            await work
 
 
 async def test_mqtt_5_says_where_the_answer_goes(stage: Stage, asker: Any, broker: Broker) -> None:

@@ -94,6 +94,19 @@ async def test_what_could_not_be_settled_comes_again(
     assert "the database is gone" in caplog.text
 
 
+async def test_a_fault_of_ours_ends_it_even_if_nothing_more_comes(mosquitto: Broker) -> None:
+    async def faulty(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async with bridge_to(mosquitto) as bridge:
+        await asyncio.wait_for(bridge.connected(), 15)
+        work = asyncio.create_task(consumer.run(bridge, faulty))
+        await publish(mosquitto.url, ["1"])
+        with pytest.raises(ExceptionGroup) as ended:
+            await asyncio.wait_for(work, 15)
+    assert ended.group_contains(ZeroDivisionError)
+
+
 async def test_a_slow_record_holds_the_broker_back(mosquitto: Broker) -> None:
     record = Record(pause_s=0.05)
     async with ingesting(mosquitto, record, queue_max_messages=300) as bridge:

@@ -9,7 +9,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -24,6 +24,8 @@ from mes.formats.messages.values import Text255, Time, UnitRef, Wrong, in_utc, u
 
 MESSAGE_MAX_BYTES: Final = 1024 * 1024
 BATCH_MAX_MESSAGES: Final = 10_000
+DEPTH_MAX: Final = 100
+"""How deep a message may be nested: no format that we know comes near, and Python can't write what is far deeper."""
 STRUCTURED: Final = "application/cloudevents"
 
 TYPES: Final[Mapping[str, Mapping[str, type[Struct]]]] = {
@@ -139,7 +141,8 @@ class _Table(NamedTuple):
     """What may come on a kind of topic: the data of each type, and how an event with all of its data is read at once.
 
     Nearly every message can be read at once, in four fifths of the time. `at_once` leaves out foreign reports, which
-    are read from their bytes; what it can't read is read in two steps, which find out what is wrong with it.
+    are read from their bytes, and inventories, which hold whatever a machine says of itself, nested at will; what it
+    can't read is read in two steps, which find out what is wrong with it.
     """
 
     types: Mapping[str, tuple[type[Struct], Callable[[bytes], Struct]]]
@@ -154,7 +157,7 @@ class _Table(NamedTuple):
         events = [
             msgspec.defstruct(struct.__name__, [("data", struct)], bases=(_Attributes,), kw_only=True, tag=name)
             for name, struct in types.items()
-            if not issubclass(struct, ForeignReport)
+            if not issubclass(struct, ForeignReport | facts.InventoryRead)
         ]
         every: Any = functools.reduce(operator.or_, (*events, _Nothing))
         return cls(decoders, msgspec.json.Decoder(every, dec_hook=_hook).decode if events else None)
@@ -164,6 +167,9 @@ _ENVELOPE = msgspec.json.Decoder(_Envelope).decode
 _RAW = msgspec.json.Decoder(Raw).decode
 _BATCH = msgspec.json.Decoder(list[Raw]).decode
 _ENCODER = msgspec.json.Encoder(enc_hook=_unhook, decimal_format="number")
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # one without an end reaches to that of the message
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # one deeper, and as a signed byte one less deep
+_NO_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
 _ATTRIBUTE = re.compile(r"^[a-z0-9]{1,20}\Z").match
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z").match
 _FAILURES = (msgspec.MsgspecError, UnicodeError, RecursionError)
@@ -261,8 +267,16 @@ def _one(station: str, table: _Table, source: str | None, body: bytes) -> Arrive
     return _in_two_steps(station, table, source, body)
 
 
+def _depth(body: bytes) -> int:
+    """How deep the brackets outside of texts are nested, whether it is JSON or not."""
+    steps = memoryview(_STRING.sub(b"", body).translate(_STEPS, _NO_BRACKETS)).cast("b")
+    return max(accumulate(steps), default=0)
+
+
 def _in_two_steps(station: str, table: _Table, source: str | None, body: bytes) -> Arrived:
     """First the envelope, then the data, so that what is wrong can be told where it is."""
+    if body.count(b"[") + body.count(b"{") > DEPTH_MAX and _depth(body) > DEPTH_MAX:
+        return _unreadable(station, body, Mend("", f"it is nested more than {DEPTH_MAX} levels deep"))
     where: tuple[type[Struct], str] = (_Envelope, "")
     fragment = body
     try:

@@ -103,7 +103,7 @@ class OcptvLines(RunOfLines, frozen=True, omit_defaults=True, kw_only=True):
         if refused := recording.refusal:
             raise Wrong(refused.text.removeprefix("data.lines: ").removesuffix("."), "lines")
         if not recording.lines:
-            raise Wrong("none of them is a line of OCP Test & Validation output", "lines")
+            raise Wrong(recording.nothing, "lines")
 
 
 FOREIGN: Final[Mapping[str, Mapping[str, type[Struct]]]] = {

@@ -35,7 +35,17 @@ class Mend(NamedTuple):
 
 
 def mend(error: Exception, body: bytes, root: type[Struct], at: str = "") -> Mend:
-    """What is wrong with the bytes that a decoder of `root` refused; `at` is where in the message they stand."""
+    """What is wrong with the bytes that a decoder of `root` refused; `at` is where in the message they stand.
+
+    Never raises: that it can't be said where the fault lies must not cost the message its fate.
+    """
+    try:
+        return _mend(error, body, root, at)
+    except Exception:
+        return Mend(at, f"it can't be read ({_first_line(error)})")
+
+
+def _mend(error: Exception, body: bytes, root: type[Struct], at: str) -> Mend:
     if isinstance(error, RecursionError):
         return Mend(at, "it is nested too deeply")
     if isinstance(error, ValidationError):
@@ -123,11 +133,13 @@ def _bare(kind: Any) -> Any:
 
 
 def _value_at(value: Any, tokens: list[str]) -> Any:
+    """What stands at a path; None where nothing does, as where a key came twice: we see the last, msgspec each."""
     for token in tokens:
         if isinstance(value, dict):
             value = value.get(token)
         elif isinstance(value, list) and token.startswith("[") and token != "[...]":
-            value = value[int(token[1:-1])]
+            at = int(token[1:-1])
+            value = value[at] if at < len(value) else None
         else:
             return None
     return value

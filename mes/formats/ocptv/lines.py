@@ -1,5 +1,13 @@
-"""One line of OCP Test & Validation output: an object with a sequence number, a time and one artifact."""
+"""One line of OCP Test & Validation output: an object with a sequence number, a time and one artifact.
 
+A text that is no JSON but whose number can be made out came, and is not missing: a stand-in with that number and what
+is wrong with the text takes its place, so that it can be kept and is told of wherever the run is.
+"""
+
+import hashlib
+import json
+import math
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -8,7 +16,8 @@ from msgspec import Meta
 
 from mes.formats.fields import show
 
-SCHEMA, RUN, STEP, BROKEN = "schemaVersion", "testRunArtifact", "testStepArtifact", "broken"
+SCHEMA, RUN, STEP = "schemaVersion", "testRunArtifact", "testStepArtifact"
+BROKEN, UNREADABLE = "broken", "unreadable"
 SEQUENCE_MAX: Final = 2**31 - 1
 TEXT_MAX: Final = 256 * 1024
 _YEARS: Final = range(2000, 2201)
@@ -38,6 +47,10 @@ REQUIRED: Final[dict[str, dict[str, tuple[type, ...]]]] = {
 """What an artifact must have, by name and JSON type."""
 OF_RUN: Final = frozenset(("testRunStart", "testRunEnd", "log", "error"))
 OF_STEP: Final = frozenset(REQUIRED) - {"testRunStart", "testRunEnd"}
+_MEASURED: Final = frozenset(("measurement", "measurementSeriesStart", "measurementSeriesElement"))
+"""What a measured value is lost with."""
+_NUMBER: Final = re.compile(r'"sequenceNumber"\s*:\s*([0-9]{1,10})\s*[,}]')
+_DIGITS_MAX: Final = 300
 WORDS: Final = {
     ("testRunEnd", "status"): ("COMPLETE", "ERROR", "SKIP"),
     ("testRunEnd", "result"): ("PASS", "FAIL", "NOT_APPLICABLE"),
@@ -49,7 +62,8 @@ WORDS: Final = {
 class Line(NamedTuple):
     """One line. `artifact` is its artifact's name and `content` what is in that; `step` the step it belongs to.
 
-    A line that breaks the schema keeps its number and is of the kind BROKEN; `problem` says why.
+    A line that breaks the schema keeps its number and is of the kind BROKEN, one that is no JSON of the kind
+    UNREADABLE; `problem` says why, `hides_value` whether a measured value was, or may have been, in it.
     """
 
     number: int
@@ -59,6 +73,7 @@ class Line(NamedTuple):
     content: dict[str, Any]
     step: str | None = None
     problem: str | None = None
+    hides_value: bool = False
 
 
 def read_line(given: Any) -> Line | str | None:
@@ -71,10 +86,13 @@ def read_line(given: Any) -> Line | str | None:
 
 
 def place(given: Any) -> dict[str, Any] | str | None:
-    """A line's object, given as such or as text, if it has a place in a run; else as `read_line` has it."""
+    """A line's object, given as such or as text, if it has a place in a run; else as `read_line` has it.
+
+    Of a text that can't be read the object is a stand-in.
+    """
     value = _decoded(given) if isinstance(given, str) else given
     if value is None and isinstance(given, str):
-        return None if not given.lstrip().startswith("{") else "it is not JSON"
+        return _stand_in(given) or (None if not given.lstrip().startswith("{") else "it is not JSON")
     if not isinstance(value, dict):
         return f"it is {show(value)}; a line is an object"
     number = value.get("sequenceNumber")
@@ -87,9 +105,15 @@ def line_of(value: dict[str, Any]) -> Line:
     """The line that an object is which has a place in a run."""
     number, at = value["sequenceNumber"], moment(value.get("timestamp"))
     kinds = [kind for kind in (SCHEMA, RUN, STEP) if kind in value]
-    if len(kinds) != 1:
-        return _broken(number, at, f"it has {len(kinds)} of {SCHEMA}, {RUN} and {STEP}; a line has one")
-    return _of_kind(number, at, kinds[0], value[kinds[0]])
+    why = value.get(UNREADABLE)
+    if not kinds and isinstance(why, dict):
+        problem, hides_value = str(why.get("problem"))[:200], why.get("hides_value") is not False
+        return Line(number, at, UNREADABLE, "", why, problem=problem, hides_value=hides_value)
+    if len(kinds) == 1:
+        line = _of_kind(number, at, kinds[0], value[kinds[0]])
+    else:
+        line = _broken(number, at, f"it has {len(kinds)} of {SCHEMA}, {RUN} and {STEP}; a line has one")
+    return line._replace(hides_value=_hides_value(value)) if line.kind == BROKEN else line
 
 
 def moment(value: Any) -> datetime | None:
@@ -111,6 +135,62 @@ def _decoded(text: str) -> Any:
         return msgspec.json.decode(text[start:].replace("\\u0000", "\\ufffd"))
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
+
+
+def _stand_in(text: str) -> dict[str, Any] | None:
+    """An object in the place of a text that can't be read; None where not even its number can be made out.
+
+    It holds the digest of the text, so that other texts under its number are seen to be others.
+    """
+    if "{" not in text:
+        return None
+    value, problem = _leniently(text[text.index("{") :])
+    number, at, hides_value = _number(text), None, True
+    if isinstance(value, dict):
+        number, at, hides_value = value.get("sequenceNumber"), value.get("timestamp"), _hides_value(value)
+    if type(number) is not int or not 0 <= number <= SEQUENCE_MAX:
+        return None
+    if len(text) > TEXT_MAX:
+        problem = f"it has {len(text)} characters; at most {TEXT_MAX} are read"
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    why = {"problem": problem, "hides_value": hides_value, "sha256": digest}
+    return {"sequenceNumber": number, UNREADABLE: why} | ({"timestamp": at} if moment(at) else {})
+
+
+def _number(text: str) -> int | None:
+    """The sequence number in a text that is no JSON at all."""
+    found = _NUMBER.search(text)
+    return int(found[1]) if found else None
+
+
+def _leniently(text: str) -> tuple[Any, str]:
+    """What Python's own decoder, which is less strict, reads in a text; and why ours did not."""
+    odd: list[str] = []
+
+    def constant(word: str) -> None:
+        odd.append(f"it holds {word}, which is no JSON; write what is no number as a text")
+
+    def number(digits: str) -> float:
+        if not math.isfinite(value := float(digits)):
+            odd.append(f"it holds the number {digits[:40]}, which fits no double")
+        return value
+
+    def whole(digits: str) -> float:
+        return int(digits) if len(digits) < _DIGITS_MAX else number(digits)
+
+    try:
+        value = json.loads(text, parse_constant=constant, parse_float=number, parse_int=whole)
+    except RecursionError:
+        return None, "it is nested too deeply"
+    except ValueError:
+        return None, "it is not JSON; it may have been cut off"
+    return value, odd[0] if odd else "it holds half a surrogate pair, which no text can hold"
+
+
+def _hides_value(value: dict[str, Any]) -> bool:
+    """Whether a measured value is lost with a line that is not read."""
+    step = value.get(STEP, {})
+    return not isinstance(step, dict) or not _MEASURED.isdisjoint(step)
 
 
 def _broken(number: int, at: datetime | None, problem: str) -> Line:

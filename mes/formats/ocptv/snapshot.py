@@ -72,7 +72,10 @@ class Measured:
 
 @dataclass
 class Snapshot:
-    """A run as far as its lines tell. `problems` are sentences for people: what is odd, but no reason to refuse it."""
+    """A run as far as its lines tell. `problems` are sentences for people: what is odd, but no reason to refuse it.
+
+    `hiding` are the numbers of lines that came and can't be read, though a measured value may have been in them.
+    """
 
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -86,9 +89,29 @@ class Snapshot:
     diagnoses: list[dict[str, Any]] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    hiding: Sequence[int] = ()
 
     @property
     def outcome(self) -> str:
+        """What the run comes to: the diagnostic's claim, but a pass that rests on values which nobody could read.
+
+        That is the diagnostic's error, unless a value that could be read failed: then the run fails by that.
+        """
+        if self.doubts and not any(one.outcome == FAIL for one in self.reported()):
+            return ERROR
+        return self.claim
+
+    @property
+    def doubts(self) -> list[str]:
+        """Why a claim of pass is not believed, as sentences for people."""
+        if self.claim != PASS or not self.hiding:
+            return []
+        shown = ", ".join(map(str, self.hiding[:5])) + (" …" if len(self.hiding) > 5 else "")
+        where = f"line{'s' if len(self.hiding) > 1 else ''} {shown}"
+        return [f"The diagnostic claims a pass; a measured value may have been in {where}, which can't be read."]
+
+    @property
+    def claim(self) -> str:
         """The diagnostic's claim on our scale.
 
         An end that the format does not allow is the diagnostic's error, as is a pass of what never started.
@@ -115,6 +138,10 @@ class Snapshot:
         candidates = (f"{location}/{below}" if location and below else None, location, serial)
         return next((one for one in candidates if isinstance(one, str) and not check_path(one)), None)
 
+    def reported(self) -> tuple[Measurement, ...]:
+        """The measurements, as many of them as a run may have."""
+        return tuple(_measurements(self))[:MEASUREMENTS_MAX]
+
     def as_run(self, ended_at: datetime | None = None) -> ForeignRun | None:
         """The run; None before any of its lines came. One without an end ends at `ended_at`, or with its last line.
 
@@ -129,15 +156,15 @@ class Snapshot:
             max(began, self.ended_at or ended_at or self.last_at or began),
             self.outcome,
             program=program if all(program) else None,
-            measurements=tuple(_measurements(self))[:MEASUREMENTS_MAX],
+            measurements=self.reported(),
             defects=tuple(_defects(self)),
             notes=_notes(self),
         )
 
 
-def snapshot(lines: Sequence[Line]) -> Snapshot:
-    """What lines that keep the schema tell, taken in their order."""
-    told = Snapshot()
+def snapshot(lines: Sequence[Line], hiding: Sequence[int] = ()) -> Snapshot:
+    """What lines that keep the schema tell, taken in their order; `hiding` as in a snapshot."""
+    told = Snapshot(hiding=hiding)
     for line in lines:
         told.first_at = told.first_at or line.at
         told.last_at = line.at
@@ -219,7 +246,7 @@ def _check(told: Snapshot) -> None:
         told.problems.append("No testRunStart came.")
     if told.end and (told.end["status"], told.end["result"]) not in OUTCOMES:
         told.problems.append(f"The run ended with {told.end['status']} and {told.end['result']}, which is no end.")
-    if told.outcome == PASS:
+    if told.claim == PASS:
         failed = [step.name[:60] for step in told.steps.values() if step.status == "ERROR"]
         told.problems += [f"The step {name} ended with ERROR and the run with PASS." for name in failed]
     if told.end:
@@ -267,6 +294,7 @@ def _defects(told: Snapshot) -> Iterator[Defect]:
 def _notes(told: Snapshot) -> dict[str, Any]:
     notes = {
         "format": "ocptv",
+        "claim": told.claim if told.claim != told.outcome else None,
         "dut": told.start.get("dutInfo"),
         "command": told.start.get("commandLine"),
         "parameters": told.start.get("parameters"),
