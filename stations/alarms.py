@@ -1,8 +1,13 @@
 """What a station's people should hear of: said in the log, and to whoever listens."""
 
 import logging
-from collections.abc import Callable
-from typing import Literal, NamedTuple, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from mes.formats.messages import SettledMessage
+
+REASONS_TOLD: Final = 5
+"""So many of the reasons of rejected messages an alarm tells."""
 
 log = logging.getLogger(__name__)
 
@@ -13,6 +18,7 @@ AlarmCode: TypeAlias = Literal[
     "no_receipts",  # the broker takes our messages and the MES says nothing to them, nor when they are sent again
     "clock_skew",
     "refused",  # the broker does not let us in, or not hear or say what is ours
+    "rejected",  # the MES can't read what was said: it will not be on the record; the text names the mend
     "too_large",  # a message in the spool is larger than the broker takes; it stays there
 ]
 
@@ -51,3 +57,17 @@ class Alarms:
     def over(self, *codes: AlarmCode) -> None:
         """The trouble is over; when it comes again, it is said again."""
         self._standing.difference_update(codes)
+
+
+def tell_rejected(alarms: Alarms, settled: Sequence[SettledMessage]) -> None:
+    """What receipts of our messages say was rejected, which people mend once: it is told again when rejections come
+    after receipts without any."""
+    rejected = [one for one in settled if one.fate == "rejected"]
+    if not rejected:
+        if settled:
+            alarms.over("rejected")
+        return
+    texts = list(dict.fromkeys(reason.text for one in rejected for reason in one.reasons))
+    more = f" And {len(texts) - REASONS_TOLD} other reasons." if len(texts) > REASONS_TOLD else ""
+    named = rejected[0].id if len(rejected) == 1 else f"{len(rejected)} messages"
+    alarms.give("rejected", f"The MES rejected {named}: {' '.join(texts[:REASONS_TOLD])}{more}")

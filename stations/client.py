@@ -34,7 +34,7 @@ from mes.formats.messages import (
     decode_answer,
 )
 from mes.mqtt import topics
-from stations.alarms import Alarms, OnAlarm
+from stations.alarms import Alarms, OnAlarm, tell_rejected
 from stations.asking import ASK_S, OnNoAnswer, Permit
 from stations.clock import Clock
 from stations.connection import Connection, Listener, MqttVersion, parse_url
@@ -61,11 +61,11 @@ class Station(Facts):
     """One station. Use it with `with`; its methods may be called from any thread, and none of them waits for the
     broker but `connected`, `ask`, `permit`, `run` and `await_receipts`.
 
-    `url` is mqtt[s]://user:password@host:port; `user` and `password` may be given apart. `spool` is the file that what
-    is said is kept in until the MES has it (or a `Spool`, which is closed with the station); see `default_path` for
-    where it is by default. `beside` names a program that speaks as this station beside its own client: it says no
-    status and has an own connection and spool. `receipt_s` is how long a receipt is waited for before a message is
-    sent again; longer where receipts take longer, and twice as long each time while none comes at all.
+    `url` is mqtt[s]://user:password@host:port; `user` and `password` may be given apart; `ssl_context` is for mqtts://
+    only. `spool` is the file that what is said is kept in until the MES has it (or a `Spool`, which is closed with the
+    station); see `default_path` for where it is by default. `beside` names a program that speaks as this station beside
+    its own client, without a status, with a connection and spool of its own. `receipt_s` is how long a receipt is
+    waited for before a message is sent again; longer where they take longer, and twice as long each time none comes.
 
     `on_stop` is called when the MES says that a running test should end, `on_alarm` when a person should mend
     something. Both are called from the network's thread, or from the one that posts, and must not wait.
@@ -89,13 +89,13 @@ class Station(Facts):
     ) -> None:
         self.name = name
         self._wording = Wording(name, message_max_bytes)
-        self._broker = parse_url(url, user, password)
+        self._broker = parse_url(url, user, password, for_tls=ssl_context is not None)
         self._client_id = f"station-{name}-{beside}" if beside else f"station-{name}"
         self._mqtt = mqtt
         self._tls = ssl_context
         self._says_status = beside is None
         self._on_stop = on_stop
-        self._status: tuple[str, datetime, str | None] = ("idle", _now(), None)
+        self._status: tuple[str, datetime, str | None] = ("idle", datetime.now(UTC), None)
         self._alarms = Alarms(name, on_alarm)
         self._clock = Clock(self._alarms)
         self._asked: dict[str, tuple[Posted, StepAnswered | None]] = {}
@@ -148,6 +148,11 @@ class Station(Facts):
         return self._clock.ahead_s
 
     @property
+    def message_max_bytes(self) -> int:
+        """How large a message may be."""
+        return self._wording.max_bytes
+
+    @property
     def waiting(self) -> tuple[int, int]:
         """How many messages, and how many bytes of them, wait in the spool for receipts."""
         return self._spool.waiting_messages, self._spool.waiting_bytes
@@ -155,7 +160,7 @@ class Station(Facts):
     def status(self, state: str, reason: str | None = None) -> None:
         """Say what the station is doing: idle, running, down, offline."""
         with self._link.changed:
-            self._status = (state, _now(), reason)
+            self._status = (state, datetime.now(UTC), reason)
             if self._says_status:
                 self._link.say(self._status_said())
 
@@ -278,16 +283,18 @@ class Station(Facts):
                 self._stop_run(said.data)
 
     def _take_answer(self, said: Message, answer: StepAnswered) -> None:
-        self._clock.heard(said.time, _now())
+        self._clock.heard(said.time, datetime.now(UTC))
         with self._link.changed:
             if waiting := self._asked.get(answer.asked):  # nobody waits for one that comes too late
                 self._asked[answer.asked] = (waiting[0], answer)
                 self._link.changed.notify_all()
 
     def _settle(self, said: Message, receipts: MessagesSettled) -> None:
-        self._clock.heard(said.time, _now())
-        ours = self._spool.settle(receipts.settled, said.time)
+        self._clock.heard(said.time, datetime.now(UTC))
+        settled = self._window.named(receipts.settled)
+        ours = self._spool.settle(settled, said.time)
         self._window.settled(ours, time.monotonic())
+        tell_rejected(self._alarms, [one for one in settled if one.id in ours])
         if self._spool.filled < EMPTIED:
             self._alarms.over("spool_filling", "spool_full")
         with self._link.changed:
@@ -341,7 +348,3 @@ class Station(Facts):
     def _check_thread(self) -> None:
         if self._link.is_me:
             raise RuntimeError("a callback of the station's network thread can't wait for the network")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

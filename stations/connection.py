@@ -40,12 +40,16 @@ class BrokerUrl(NamedTuple):
     tls: bool
 
 
-def parse_url(url: str, user: str | None = None, password: str | None = None) -> BrokerUrl:
-    """What `mqtt[s]://user:password@host:port` names; a user given apart goes before. Raises ValueError."""
+def parse_url(url: str, user: str | None = None, password: str | None = None, *, for_tls: bool = False) -> BrokerUrl:
+    """What `mqtt[s]://user:password@host:port` names; a user given apart goes before. Raises ValueError, also for an
+    address without TLS where whoever gives it has certificates `for_tls`: the password would be sent in clear.
+    """
     parts = urlsplit(url)
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
         raise ValueError("a broker's address is mqtt://host:port or mqtts://host:port")
     tls = parts.scheme == "mqtts"
+    if for_tls and not tls:
+        raise ValueError("certificates are given, and mqtt:// does not encrypt: write mqtts:// in the broker's address")
     if user is None and parts.username:
         user, password = unquote(parts.username), unquote(parts.password or "")
     return BrokerUrl(parts.hostname, parts.port or (8883 if tls else 1883), user, password, tls)

@@ -1,6 +1,7 @@
 """Files as messages: an OpenHTF record, a cable tester's report, OCP Test & Validation output, a BMC's resources.
 
-The same file for the same unit gives the same messages, by id too: pushed twice, it is on the record once.
+The same file for the same unit gives the same messages, by id too: pushed twice, it is on the record once. So is OCP
+Test & Validation output that was copied, and has a younger file: its run has the same name, for it tells its own times.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from stations.ocptv_agent import About, Lines, read_placed
+from stations.wording import unwritable
 
 Form: TypeAlias = Literal["openhtf", "cable-report", "ocptv", "redfish"]
 FILE_MAX_BYTES: Final = 1024 * 1024 * 1024
@@ -43,7 +45,7 @@ def read_file(path: Path, about: dict[str, str], form: Form | None = None) -> li
     try:
         if path.stat().st_size > FILE_MAX_BYTES:
             raise UnknownFileError(f"{path} is larger than {FILE_MAX_BYTES} bytes.")
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        text = _text(path.read_bytes())
         at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except OSError as error:
         raise UnknownFileError(f"{path} can't be read: {error.strerror}.") from error
@@ -53,14 +55,26 @@ def read_file(path: Path, about: dict[str, str], form: Form | None = None) -> li
             f"{path} is no OpenHTF record (JSON), no OCP Test & Validation output, no cable tester's report (CSV) "
             "and no Redfish resources by their odata ids (JSON)."
         )
-    name = hashlib.sha256(repr((sorted(about.items()), form, at.timestamp(), text)).encode()).hexdigest()
-    told = list(_told(form, path, text, about, name, at))
+    name = _digest(sorted(about.items()), form, at.timestamp(), text)
+    told = list(_told(form, path, text, about, at))
+    for data in told:
+        if wrong := unwritable(data):
+            raise UnknownFileError(f"{path} can't be sent: {wrong[0]}: {wrong[1]}.")
     return [FromFile(f"file-{name[:40]}-{number}", TYPES[form], data, at) for number, data in enumerate(told)]
+
+
+def _text(raw: bytes) -> str:
+    """A file's text: UTF-8, or cp1252 where it is a cable tester's report, as programs on Windows write it."""
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("utf-8-sig", errors="replace")
+        return raw.decode("cp1252", errors="replace") if recognise(text) == "cable-report" else text
 
 
 def recognise(text: str) -> Form | None:
     """What a file is, by what is in it."""
-    if any(read_placed(line) for line in text.splitlines()[:1000] if "{" in line):
+    if any(read_placed(line) for line in text.split("\n", 1000)[:1000] if "{" in line):
         return "ocptv"
     if text.lstrip().startswith("{"):
         return "redfish" if re.match(r'\s*\{\s*"/redfish/', text) else "openhtf"
@@ -74,9 +88,11 @@ def unit_of(data: dict[str, Any]) -> str | None:
     return serial if isinstance(serial, str) and serial else None
 
 
-def _told(
-    form: Form, path: Path, text: str, about: dict[str, str], name: str, at: datetime
-) -> Iterator[dict[str, Any]]:
+def _digest(*said: Any) -> str:
+    return hashlib.sha256(repr(said).encode(errors="backslashreplace")).hexdigest()
+
+
+def _told(form: Form, path: Path, text: str, about: dict[str, str], at: datetime) -> Iterator[dict[str, Any]]:
     if form == "cable-report":
         yield about | {"text": text}
     elif form == "openhtf":
@@ -85,7 +101,8 @@ def _told(
         known = {name: value for name, value in about.items() if name in ("unit", "run")}
         yield known | {"at": at.isoformat(), "redfish": _object(path, text)}
     else:
-        yield from _lines(text, {"run": f"file-{name[:16]}"} | about)
+        run = _digest(about.get("unit"), about.get("step"), text)
+        yield from _lines(text, {"run": f"file-{run[:16]}"} | about)
 
 
 def _object(path: Path, text: str) -> dict[str, Any]:
@@ -112,8 +129,8 @@ class _Collected:
 def _lines(text: str, about: dict[str, str]) -> list[dict[str, Any]]:
     collected = _Collected()
     lines = Lines(collected, About(**{"unit": "", "step": ""} | about), every_s=float("inf"))
-    for line in text.splitlines():
-        lines.add(line)
+    for line in text.split("\n"):  # JSON may hold U+2028 and U+0085 as they are, where `splitlines` breaks, too
+        lines.add(line)  # which strips what Windows puts before
     lines.end("The file ends, and its run has no end in it.")
     return collected.told
 

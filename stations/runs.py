@@ -5,7 +5,8 @@
         run.samples({"gpu1.temp": [41.0, 41.5]}, start=began, period_s=5)
         run.wait(60)
 
-Whatever ends the block, the run is reported: with `error` if the program failed, `aborted` if it was interrupted.
+Whatever ends the block, the run is reported: with `error` if the program failed, `aborted` if it was interrupted. What
+the MES would reject is refused by the call that says it, for at the end the whole run would be rejected with it.
 """
 
 import secrets
@@ -13,9 +14,10 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
-from msgspec import Struct
+from msgspec import Meta, Struct, json
+from msgspec.structs import fields
 
 from mes.formats.messages import (
     Child,
@@ -31,7 +33,13 @@ from mes.formats.messages import (
     sample_times,
 )
 from stations.asking import ASK_S, NotPermittedError, OnNoAnswer, Permit
-from stations.wording import TooLargeError
+from stations.spool import SpoolError
+from stations.wording import TooLargeError, check, printable
+
+HEAD_MORE_BYTES: Final = 512
+"""What a report may have beside its values that it had not when the run began: a longer envelope, names of lists."""
+NOT_REPORTABLE: Final = "not_reportable"
+"""Code of the defect that says why a run was reported without its values."""
 
 
 class RunStoppedError(Exception):
@@ -40,6 +48,9 @@ class RunStoppedError(Exception):
 
 class Poster(Protocol):
     """What a run needs of its station."""
+
+    @property
+    def message_max_bytes(self) -> int: ...
 
     def post(self, data: Struct) -> str: ...
 
@@ -60,7 +71,8 @@ class Poster(Protocol):
 
 
 class Run:
-    """One attempt. Entering it asks (unless `ask=False`) and raises `NotPermittedError` if it may not begin.
+    """One attempt. Entering it asks (unless `ask=False`) and raises `NotPermittedError` if it may not begin. What the
+    MES could not read raises ValueError, with the field and the mend, where it is said: names on entering.
 
     `run` is the station's own name for the attempt, unique at the station; one is made if none is given. `outcome` is
     the station's claim; while it is None it is `fail` if a value is outside its limits, a connection is not where it
@@ -97,9 +109,11 @@ class Run:
         self._measurements: list[ReportedMeasurement] = []
         self._connections: list[ReportedConnection] = []
         self._defects: list[Defect] = []
+        self._room_bytes = station.message_max_bytes
         self._stop = threading.Event()
 
     def __enter__(self) -> Self:
+        self._room_bytes -= check(self._report("error")) + HEAD_MORE_BYTES
         if self._ask:
             parts, after, timeout_s, on_no_answer = self._asked
             self.permit = self._station.permit(
@@ -119,7 +133,15 @@ class Run:
         stopped = isinstance(error, RunStoppedError)
         if error is not None and not stopped:
             self.outcome = "error" if isinstance(error, Exception) else "aborted"
-        self.report()
+        try:
+            self.report()
+        except SpoolError:
+            raise
+        except Exception as problem:
+            self._report_without_values(problem)
+            if error is None or stopped:
+                raise
+            error.add_note(f"The run was reported without its values: {problem}")
         return stopped
 
     def measure(
@@ -134,19 +156,22 @@ class Run:
         position: str | None = None,
     ) -> bool:
         """A value, with the station's own limits if it has any; whether it is within them. The MES judges anew."""
+        value, low, high = _plain(value), _plain(low), _plain(high)
         if outcome is None and (low is not None or high is not None):
             outcome = "pass" if _within(value, low, high) else "fail"
-        self._measurements.append(ReportedMeasurement(name, value, unit, low, high, outcome, position))
+        one = ReportedMeasurement(name, value, unit, low, high, outcome, position)
+        self._add("measurements", self._measurements, one, f"measurement {name!r:.80}")
         return bool(outcome != "fail")
 
     def connect(self, end: str, expected: str, seen: Sequence[str], ohms: float | None = None) -> bool:
         """Where the wire that starts at `end` was seen to end; whether that is where it should."""
-        self._connections.append(ReportedConnection(end, expected, tuple(seen), ohms))
+        one = ReportedConnection(end, expected, tuple(seen), _plain(ohms))
+        self._add("connections", self._connections, one, f"connection {end!r:.80}")
         return tuple(seen) == (expected,)
 
     def find(self, code: str, position: str | None = None, text: str | None = None) -> None:
         """A fault was found."""
-        self._defects.append(Defect(code, position, text))
+        self._add("defects", self._defects, Defect(code, position, text), f"defect {code!r:.80}")
 
     def samples(
         self,
@@ -179,20 +204,41 @@ class Run:
 
     def report(self) -> str:
         """Say how it ended. The `with` block does it."""
-        return self._station.post(
-            RunReported(
-                self._unit,
-                self._step,
-                self.started_at,
-                max(_now(), self.started_at),  # a clock may be set back meanwhile
-                self.outcome or self._claim(),
-                run=self.name,
-                measurements=tuple(self._measurements),
-                connections=tuple(self._connections),
-                defects=tuple(self._defects),
-                **self._said,
-            )
+        report = self._report(
+            self.outcome or self._claim(),
+            measurements=tuple(self._measurements),
+            connections=tuple(self._connections),
+            defects=tuple(self._defects),
         )
+        check(report)
+        return self._station.post(report)
+
+    def _report_without_values(self, problem: Exception) -> None:
+        """That there was a run must be known, also where what it said can't be."""
+        why = f"The program reported what can't be sent, and so the values are missing. {printable(str(problem))}"
+        self._station.post(self._report("error", defects=(Defect(NOT_REPORTABLE, text=why[:4000]),)))
+
+    def _report(self, outcome: Any, **values: Any) -> RunReported:
+        ended_at = max(_now(), self.started_at)  # a clock may be set back meanwhile
+        said = self._said | values
+        return RunReported(self._unit, self._step, self.started_at, ended_at, outcome, run=self.name, **said)
+
+    def _add(self, field: str, values: list[Any], one: Struct, what: str) -> None:
+        """Take a value into the report if the MES could read it there. Raises ValueError."""
+        if len(values) >= _MOST[field]:
+            raise ValueError(f"{what}: {field}: a run has at most {_MOST[field]}; give series to run.samples.")
+        try:
+            check(self._report("error", **{field: (one,)}), f"{field}[0]")
+        except ValueError as error:
+            raise ValueError(f"{what}: {error}") from error
+        size = len(json.encode(one)) + 1
+        if size > self._room_bytes:
+            raise TooLargeError(
+                f"{what}: it has {size} bytes where the run's report has room for {max(0, self._room_bytes)}; "
+                "give series to run.samples."
+            )
+        values.append(one)
+        self._room_bytes -= size
 
     def _claim(self) -> Any:
         failed = (
@@ -208,6 +254,26 @@ class Run:
             return [self._station.post(taken)]
         except TooLargeError:
             return [id for half in _halves(taken) for id in self._sample(half)]
+
+
+def _most(field: str) -> int:
+    """How many values of a field the MES reads in one run."""
+    (kind,) = [one.type for one in fields(RunReported) if one.name == field]
+    return next(int(one.max_length or 0) for one in kind.__metadata__ if isinstance(one, Meta))
+
+
+_MOST: Final = {field: _most(field) for field in ("measurements", "connections", "defects")}
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON knows it: numbers and arrays of other libraries, such as numpy's, are numbers and lists."""
+    if isinstance(value, str | int | float):
+        return value
+    if isinstance(value, list | tuple):
+        return tuple(_plain(one) for one in value)
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return float(value) if hasattr(value, "__float__") else value
 
 
 def _halves(taken: SamplesTaken) -> list[SamplesTaken]:

@@ -2,12 +2,17 @@
 
 SQLite's write-ahead log makes a commit safe whenever the process ends. `locking_mode=EXCLUSIVE` holds the file's lock
 until it is closed, on every operating system, and the system lets go of it when the process dies.
+
+POSIX drops all of a process's locks on a file as soon as that process closes any descriptor of it. So a file that this
+process has open is not even looked at: that alone would let another process in.
 """
 
 import logging
 import sqlite3
+import threading
 import time
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +53,9 @@ PRAGMA application_id = {APPLICATION_ID};
 """
 _COLUMNS: Final = "seq, id, topic, size, waiting, fate, settled_at, reasons, payload"
 _reasons = msgspec.json.Decoder(tuple[WireReason, ...]).decode
+_open_here: Final[set[Path]] = set()
+"""Real paths of the spools that this process has open."""
+_opening: Final = threading.Lock()
 
 
 class SpoolError(Exception):
@@ -66,11 +74,47 @@ class SpoolDamagedError(SpoolError):
     """The file can't be read any more. At the next start what can be read is taken over into a new one."""
 
 
-def open_file(path: Path, station: str, wait_s: float = OPEN_WAIT_S) -> tuple[sqlite3.Connection, str | None]:
+class SpoolFile(sqlite3.Connection):
+    """An open spool. Its path is free again in this process once it is closed, or forgotten."""
+
+    let_go: Callable[[], object] | None = None
+
+    def close(self) -> None:
+        """Close the file, then let others of this process at it."""
+        super().close()
+        if self.let_go:
+            self.let_go()
+
+
+def open_file(path: Path, station: str, wait_s: float = OPEN_WAIT_S) -> tuple[SpoolFile, str | None]:
     """The spool of a station, made if there is none, and a sentence if it was damaged and mended."""
     if str(path) == MEMORY:
         return _open(path, station, wait_s), None
     path.parent.mkdir(parents=True, exist_ok=True)
+    real = _take(path)
+    try:
+        db, salvaged = _open_or_mend(path, station, wait_s)
+    except BaseException:
+        _open_here.discard(real)
+        raise
+    db.let_go = weakref.finalize(db, _open_here.discard, real)
+    return db, salvaged
+
+
+def _take(path: Path) -> Path:
+    """The real path, now this process's to open. Does not touch the file."""
+    real = path.resolve()
+    with _opening:
+        if real in _open_here:
+            raise SpoolInUseError(
+                f"The spool {path} is open in this process already. Use the client that has it; a second one that "
+                "speaks as the same station needs a spool of its own."
+            )
+        _open_here.add(real)
+    return real
+
+
+def _open_or_mend(path: Path, station: str, wait_s: float) -> tuple[SpoolFile, str | None]:
     _check_header(path)
     try:
         return _open(path, station, wait_s), None
@@ -112,9 +156,9 @@ def write_reasons(one: SettledMessage) -> bytes | None:
     return msgspec.json.encode(one.reasons) if one.reasons else None
 
 
-def _open(path: Path, station: str, wait_s: float) -> sqlite3.Connection:
+def _open(path: Path, station: str, wait_s: float) -> SpoolFile:
     """Raises sqlite3.DatabaseError for a file that is held or damaged."""
-    db = sqlite3.connect(path, timeout=wait_s, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=wait_s, isolation_level=None, check_same_thread=False, factory=SpoolFile)
     try:
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         db.execute("PRAGMA journal_mode = WAL")
@@ -157,7 +201,7 @@ def _is_held(error: sqlite3.DatabaseError) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def _mend(path: Path, station: str, error: sqlite3.DatabaseError) -> tuple[sqlite3.Connection, str]:
+def _mend(path: Path, station: str, error: sqlite3.DatabaseError) -> tuple[SpoolFile, str]:
     """Set the damaged file aside, for people to look at, and take over what can be read of it."""
     aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
     for companion in COMPANIONS:

@@ -8,9 +8,13 @@ no longer than it must be.
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
+from mes.formats.messages import SettledMessage
 from stations.alarms import Alarms
 from stations.spool import Spool, Waiting
 
@@ -30,6 +34,8 @@ AT_ONCE: Final = 200
 class _Sent(NamedTuple):
     size: int
     at: float
+    digest: str
+    """SHA-256 of its bytes: the MES names it so where it can't read its id."""
     once: bool
     """Never sent before: how long its receipt takes is known then, for it can't be that of an earlier sending."""
 
@@ -77,6 +83,10 @@ class Window:
         self._in_vain = False
         self._alarms.over("no_receipts")
 
+    def named(self, receipts: Iterable[SettledMessage]) -> list[SettledMessage]:
+        """Receipts by ids, also those of messages on their way whose ids the MES could not read."""
+        return [one if one.id is not None else replace(one, id=self._id_of(one.sha256)) for one in receipts]
+
     def due(self, now: float, room: int) -> list[Waiting]:
         """What is to be sent now, in order, where the broker takes `room` messages. What is given counts as sent."""
         self._give_up_late(now)
@@ -84,7 +94,7 @@ class Window:
             self._doubt_pending(now)
         messages = self._next(min(room, AT_ONCE, self._max_messages - len(self._sent)))
         for one in messages:
-            self._sent[one.id] = _Sent(len(one.payload), now, one.seq > self._reached)
+            self._sent[one.id] = _Sent(len(one.payload), now, sha256(one.payload).hexdigest(), one.seq > self._reached)
             self._reached = max(self._reached, one.seq)
             self._bytes += len(one.payload)
         return messages
@@ -118,6 +128,9 @@ class Window:
             self._forget(id)
         self._again_s = min(self._again_s * 2, AGAIN_MAX_S) * random.uniform(0.9, 1.1)
         self.rewind()
+
+    def _id_of(self, digest: str | None) -> str | None:
+        return next((id for id, one in self._sent.items() if one.digest == digest), None)
 
     def _forget(self, id: str) -> _Sent | None:
         one = self._sent.pop(id, None)

@@ -10,22 +10,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from mes.console.running import fail
-from mes.console.verdicts import RestAccess, RestUrl, TokenFile, UnknownVerdictError, rest_access, verdicts
+from mes.console.station_fates import ON_RECORD, tell, tell_verdicts
+from mes.console.verdicts import RestAccess, RestUrl, TokenFile, rest_access
 from mes.embedded.broker import remembered_url
-from mes.formats.messages import RunStop, SettledMessage
+from mes.formats.messages import RunStop
 from mes.settings import settings
 from stations.beside import Place, left, take_place
 from stations.client import Station, TooLargeError
-from stations.files import TYPES, FromFile, UnknownFileError, read_file, unit_of, without_attachments
+from stations.connection import parse_url
+from stations.files import TYPES, FromFile, UnknownFileError, read_file, without_attachments
 from stations.ocptv_agent import About, Lines, Program, follow
 from stations.spool import SpoolError
 
-ON_RECORD: Final = frozenset({"applied", "duplicate"})
 station = typer.Typer(no_args_is_help=True, help="Speak as a station, from a shell.")
 
 
@@ -108,8 +109,8 @@ def push(
         fates = speaker.await_receipts([id for _, _, ids in sent for id in ids], timeout_s=wait_s)
     whole = []
     for file, messages, ids in sent:
-        whole.append(_tell(file, ids, fates))
-        _tell_verdicts(access, station, messages, [id for id in ids if id in fates and fates[id].fate in ON_RECORD])
+        whole.append(tell(str(file), ids, fates))
+        tell_verdicts(access, station, messages, [id for id in ids if id in fates and fates[id].fate in ON_RECORD])
     raise typer.Exit(0 if all(whole) else 1)
 
 
@@ -135,12 +136,17 @@ def follow_program(
 ) -> None:
     """Run a program (or read stdin) and forward its OCP Test & Validation output while it runs.
 
-    What it prints is passed on to stdout. The exit status is the program's; a broker that is away changes nothing: the
-    lines stay in the spool and are sent by the next call. When the MES wants the run to end, the program is ended.
+    What it prints is passed on to stdout; what the MES made of it is told on stderr in the end. The exit status is the
+    program's; a broker that is away changes nothing: the lines stay in the spool and are sent by the next call. When
+    the MES wants the run to end, the program and what it started are ended.
     """
     connect = _connector(station, url, user, password, authority, mqtt)
     name = run or f"{step}-{uuid.uuid4().hex[:12]}"
     about = About(unit, step, name, purpose.value, operator, fixture)
+    try:
+        about.check()
+    except ValueError as error:
+        _misused(str(error))
     running: list[Program] = []
 
     def stop(told: RunStop) -> None:
@@ -150,17 +156,14 @@ def follow_program(
                 one.end()
 
     with _beside(connect, station, "follow", spools, stop) as speaker:
-        if ask:
-            _ask(speaker, about, go_on)
-        status = _follow(speaker, about, program, running)
-        speaker.await_receipts(timeout_s=wait_s)
-        if waiting := speaker.waiting[0]:
-            typer.echo(f"mes: {waiting} messages wait in the spool; the next call sends them", err=True)
+        asked = [_ask(speaker, about, go_on)] if ask else []
+        lines = Lines(speaker, about)
+        status = _follow(lines, program, running)
+        _tell_followed(speaker, name, [*asked, *lines.sent], wait_s)
     raise typer.Exit(status)
 
 
-def _follow(speaker: Station, about: About, argv: Sequence[str] | None, running: list[Program]) -> int:
-    lines = Lines(speaker, about)
+def _follow(lines: Lines, argv: Sequence[str] | None, running: list[Program]) -> int:
     if not argv:
         return _follow_stdin(lines)
     try:
@@ -168,12 +171,30 @@ def _follow(speaker: Station, about: About, argv: Sequence[str] | None, running:
     except OSError as error:
         fail(f"{argv[0]} can't be started: {error.strerror}.")
     running.append(program)
-    # Ctrl-C reaches the program from the terminal, and it decides; only then we end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: program.end())
+    _pass_signals_on(program)
     follow(lines, program.output, lambda: program.has_ended, sys.stdout)
     lines.end(program.how_it_ended())
     return program.status()
+
+
+def _pass_signals_on(program: Program) -> None:
+    """What the terminal or a service manager tells us is meant for the program: it decides, and only then we end."""
+    signal.signal(signal.SIGTERM, lambda *_: program.end())
+    for name in ("SIGINT", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no hang-up
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # nohup stays nohup
+            signal.signal(number, lambda got, _: program.tell(got))
+
+
+def _tell_followed(speaker: Station, run: str, ids: Sequence[str], wait_s: float) -> None:
+    """Say what became of what was said of a run, and of what is still to be sent."""
+    fates = speaker.await_receipts([*ids, *speaker.unsettled()], timeout_s=wait_s)
+    open_ids = set(speaker.unsettled())
+    kept = [id for id in ids if id in fates or id in open_ids]  # the first of a soak of weeks are forgotten: settled
+    if kept:
+        tell(f"mes: run {run}", kept, fates, err=True)
+    if waiting := speaker.waiting[0]:
+        typer.echo(f"mes: {waiting} messages wait in the spool; the next call sends them", err=True)
 
 
 def _follow_stdin(lines: Lines) -> int:
@@ -187,11 +208,12 @@ def _follow_stdin(lines: Lines) -> int:
     return 0
 
 
-def _ask(speaker: Station, about: About, go_on: bool) -> None:
+def _ask(speaker: Station, about: About, go_on: bool) -> str:
+    """Ask and start; the id of the start. Ends where the run may not begin."""
     permit = speaker.permit(about.unit, about.step, on_no_answer="go_on" if go_on else "stop")
     if not permit.holds:
         fail(permit.why)
-    speaker.start(about.unit, about.step, run=about.run, operator=about.operator)
+    return speaker.start(about.unit, about.step, run=about.run, operator=about.operator)
 
 
 Connect = Callable[[Place, Callable[[RunStop], None] | None], Station]
@@ -208,6 +230,10 @@ def _connector(
     except (OSError, IndexError) as error:
         _misused(f"a file can't be read: {error}")
     address = url or settings().mqtt_url or remembered_url(settings().data_dir, settings().mqtt_port)
+    try:
+        parse_url(address, for_tls=tls is not None)
+    except ValueError as error:
+        _misused(str(error))
 
     def connect(place: Place, on_stop: Callable[[RunStop], None] | None) -> Station:
         return Station(
@@ -275,37 +301,11 @@ def _forward(speaker: Station, file: Path, messages: Sequence[FromFile]) -> list
     return ids
 
 
-def _tell(file: Path, ids: Sequence[str], fates: dict[str, SettledMessage]) -> bool:
-    """Say what became of a file; whether all of it is on the record."""
-    found = Counter(fates[id].fate if id in fates else "no receipt" for id in ids)
-    typer.echo(f"{file}: " + ", ".join(f"{count} {fate}" if len(ids) > 1 else fate for fate, count in found.items()))
-    for text in dict.fromkeys(one.text for id in ids if id in fates for one in fates[id].reasons):
-        typer.echo(f"  {text}")
-    return set(found) <= ON_RECORD
-
-
 def _access(rest: str | None, token: Path | None) -> RestAccess | None:
     try:
         return rest_access(rest, token, settings())
     except OSError as error:
         _misused(f"the token for REST can't be read: {error}")
-
-
-def _tell_verdicts(
-    access: RestAccess | None, station: str, messages: Sequence[FromFile], recorded: Sequence[str]
-) -> None:
-    """Say what the MES judged of the runs in a file, as far as they are on the record."""
-    units = dict.fromkeys(unit for one in messages if one.type != TYPES["redfish"] and (unit := unit_of(one.data)))
-    if access is None or not recorded:
-        return
-    for unit in units:
-        try:
-            for one in verdicts(access, station, unit, recorded):
-                typer.echo(f"  {one}")
-                for text in one.reasons if one.verdict != "pass" else ():
-                    typer.echo(f"    {text}")
-        except UnknownVerdictError as error:
-            typer.echo(f"  {error}. It is on the unit's page.", err=True)
 
 
 def _read(file: Path, about: dict[str, str], form: Form | None) -> list[FromFile]:

@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ from mes.formats.messages import (
     PartInstalled,
     ReportedMeasurement,
     RunStop,
+    SettledMessage,
     StepAnswered,
     UnitPacked,
     UnitRef,
+    WireReason,
+    encode_settled,
 )
 from stations.alarms import Alarm
 from stations.client import TooLargeError
@@ -195,6 +199,54 @@ def test_a_spool_that_fills_is_told_once(open_station: Opener, tmp_path: Path) -
     assert [one.code for one in alarms] == ["spool_filling", "spool_full"]
     assert station.waiting[0] == 10
     station.close(linger_s=0)
+
+
+def rejecting(mes: PlayedMes, *texts: str, by_digest: bool = False) -> None:
+    """From now on the MES can't read what is said, and says why; `by_digest`: nor the ids."""
+
+    def hear(_client: Any, _userdata: Any, message: Any) -> None:
+        if not message.topic.endswith("/step"):
+            return
+        id = json.loads(message.payload)["id"]
+        named = {"sha256": sha256(message.payload).hexdigest()} if by_digest else {"id": id}
+        why = tuple(WireReason("unreadable", text) for text in texts)
+        receipts = (SettledMessage("rejected", reasons=why, **named), SettledMessage("rejected", sha256="0" * 64))
+        payload = encode_settled("mes/main", f"receipt-{id}", _now(), receipts)
+        mes.client.publish("mes/v1/s1/receipts", payload, qos=1)
+
+    mes.client.on_message = hear
+
+
+def test_a_rejection_is_told_with_its_reasons_until_what_is_said_is_read_again(
+    open_station: Opener, mes: PlayedMes
+) -> None:
+    alarms: list[Alarm] = []
+    with open_station(on_alarm=alarms.append) as station:
+        understood = mes.client.on_message
+        rejecting(mes, "data.unit: it contains a blank.", *(f"reason {number}." for number in range(6)))
+        first = station.start("C4 0007", "crimp")
+        assert station.await_receipts()[first].fate == "rejected"
+        station.await_receipts([station.start("C4 0007", "crimp")])
+        assert [one.code for one in alarms] == ["rejected"]  # once
+        assert alarms[0].text.startswith(f"The MES rejected {first}: data.unit: it contains a blank. reason 0.")
+        assert alarms[0].text.endswith("reason 3. And 2 other reasons.")
+        mes.client.on_message = understood
+        station.await_receipts([station.start("C4-0007", "crimp")])
+        rejecting(mes, "data.step: it is missing.")
+        station.await_receipts([station.start("C4-0007", "crimp")])
+        assert [one.code for one in alarms] == ["rejected", "rejected"]
+
+
+def test_what_is_rejected_by_the_digest_of_its_bytes_is_settled(open_station: Opener, mes: PlayedMes) -> None:
+    """The MES names a message so whose id it can't read; it would be sent for ever."""
+    alarms: list[Alarm] = []
+    rejecting(mes, "data: it is nested too deeply.", by_digest=True)
+    with open_station(on_alarm=alarms.append, receipt_s=0.2) as station:
+        id = station.start("CB-1", "crimp")
+        fate = station.await_receipts([id])[id]
+        assert (fate.fate, fate.reasons[0].text) == ("rejected", "data: it is nested too deeply.")
+        assert station.waiting == (0, 0)
+        assert alarms == [Alarm("rejected", f"The MES rejected {id}: data: it is nested too deeply.")]
 
 
 def test_a_clock_that_is_off_is_told(open_station: Opener, mes: PlayedMes) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -79,6 +80,13 @@ def test_what_the_broker_does_not_take_is_kept_and_told_and_holds_nothing_up(nar
         assert [one.code for one in alarms] == ["too_large"]
         station.close(linger_s=0)
     mes.close()
+
+
+def test_a_password_is_not_sent_in_clear_where_certificates_are_given(tmp_path: Path) -> None:
+    context = ssl.create_default_context()
+    with pytest.raises(ValueError, match="mqtt:// does not encrypt: write mqtts://") as raised:
+        Station("mqtt://ct-01:secret@broker:1883", "s1", spool=tmp_path / "s1.spool", ssl_context=context)
+    assert "secret" not in str(raised.value)
 
 
 async def test_tls_and_a_password(secure: SecureBroker, tmp_path: Path) -> None:

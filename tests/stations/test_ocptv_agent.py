@@ -124,6 +124,29 @@ def test_what_is_too_large_is_halved_and_a_line_that_is_too_large_alone_is_left_
     assert [text for some in heard.lines for text in some] == [text for text in texts if len(text) < 100]
 
 
+def test_how_a_program_ended_is_told_also_where_its_last_line_is_too_large() -> None:
+    heard = Heard(lambda data: TooLargeError("too large") if sum(map(len, data["lines"])) > 200 else None)
+    lines = Lines(heard, ABOUT)
+    for text in (SCHEMA, line(1), line(2, "x" * 300)):
+        lines.add(text)
+    lines.end("It crashed.")
+    assert heard.lines == [[SCHEMA], [line(1)], [line(1)]]
+    assert [one.get("broken_off") for one in heard.told] == [None, None, "It crashed."]
+    lines.add('{"cut off')  # goes with a line that fits
+    lines.end("It crashed.")
+    assert heard.lines[3:] == [[line(1), '{"cut off']]
+
+
+def test_a_run_of_which_no_line_fits_says_nothing() -> None:
+    heard = Heard(lambda data: TooLargeError("too large"))
+    lines = Lines(heard, ABOUT)
+    lines.add(SCHEMA)
+    lines.send()
+    lines.add('{"cut off')
+    lines.end("It crashed.")
+    assert heard.told == []
+
+
 def test_a_full_spool_makes_the_program_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ocptv_agent, "FULL_RETRY_S", 0.01)
     tries = iter(range(4))
@@ -239,3 +262,55 @@ async def test_the_broker_may_go_away_while_a_diagnostic_runs(floor: Stage, brok
     assert left.returncode == 0
     (run,) = await runs(floor)
     assert (run.verdict, run.recording.lines) == ("pass", 32)  # type: ignore[union-attr]
+
+
+async def followed_to_its_end(argv: list[str]) -> tuple[int | None, str]:
+    """The exit status of a command, and what it said on stderr."""
+    agent = await asyncio.create_subprocess_exec(*argv, stdout=-1, stderr=-1)
+    _, told = await agent.communicate()
+    return agent.returncode, told.decode()
+
+
+async def test_what_became_of_a_run_is_told_at_its_end(floor: Stage, broker: Broker, tmp_path: Path) -> None:
+    diagnostic = [sys.executable, "-u", "-m", "tests.stations.foreign_diagnostic", "3", "0.1"]
+    known = mes(broker, tmp_path, "follow", "--unit", "T1", "--run", "soak-4", "--", *diagnostic)
+    status, told = await followed_to_its_end(known)
+    assert status == 0
+    assert "mes: run soak-4: " in told
+    assert "applied" in told
+    unknown = ["ft-99" if one == "ft-1" else one for one in known]
+    status, told = await followed_to_its_end(unknown)
+    assert status == 0, "the program's"
+    assert "pending" in told
+    assert "  " in told
+    assert "ft-99" in told.partition("pending")[2]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (["--unit", "C4 0007"], "unit: it contains a blank"),
+        (["--unit", "T1", "--operator", "x" * 65], "operator: expected `str` of length <= 64"),
+        (["--unit", "T1", "--run", "x" * 256], "run: expected `str` of length <= 255"),
+    ],
+)
+async def test_names_that_can_not_be_read_are_told_before_the_program_starts(
+    broker: Broker, tmp_path: Path, wrong: list[str], told: str
+) -> None:
+    status, said = await followed_to_its_end(mes(broker, tmp_path, "follow", *wrong, "--", "touch", f"{tmp_path}/ran"))
+    assert (status, told in said) == (2, True), said
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+async def test_the_terminals_signals_are_the_programs(broker: Broker, tmp_path: Path, number: int) -> None:
+    """It does not get them from the terminal: it leads a session of its own."""
+    name = signal.Signals(number).name.removeprefix("SIG")
+    program = ["sh", "-c", f"trap 'echo told; exit 3' {name}; echo ready; while :; do sleep 0.1; done"]
+    following = mes(broker, tmp_path, "follow", "--unit", "T1", "--wait", "0.1", "--", *program)
+    agent = await asyncio.create_subprocess_exec(*following, stdout=-1)
+    assert agent.stdout is not None
+    assert await agent.stdout.readline() == b"ready\n"
+    agent.send_signal(number)
+    assert (await agent.communicate())[0] == b"told\n"
+    assert agent.returncode == 3

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import certifi
 import pytest
 from typer.testing import CliRunner
 
@@ -18,7 +19,7 @@ from mes.app import create_app
 from mes.commands.access import add_token
 from mes.embedded.broker import Broker
 from mes.settings import Settings
-from stations.files import UnknownFileError, read_file
+from stations.files import UnknownFileError, read_file, recognise
 from stations.spool import Spool, default_path
 from tests.formats.test_cable_report import report
 from tests.formats.test_openhtf import measured, phase, record
@@ -179,6 +180,51 @@ async def test_wrong_use_is_told_and_ends_with_2(push: Push, tmp_path: Path) -> 
         done = await push(*arguments)
         assert (done.status, told in done.text.replace("\n", " ")) == (2, True), done
     assert (await push(soak, "--unit", "T1", step=None)).status == 2
+
+
+async def test_a_copy_of_a_file_with_times_of_its_own_is_the_same_run(floor: Stage, push: Push, tmp_path: Path) -> None:
+    end = json.dumps({"sequenceNumber": 1, "testRunArtifact": {"testRunEnd": {"status": "COMPLETE", "result": "PASS"}}})
+    file = written(tmp_path / "soak.txt", f"{SCHEMA}\n{end}\n")
+    assert (await push(file, "--unit", "T1")).status == 0
+    copy = tmp_path / "copy.txt"
+    copy.write_bytes(file.read_bytes())  # now
+    assert (await push(copy, "--unit", "T1", "--operator", "m.rossi")).status == 0
+    assert len(await runs(floor)) == 1
+
+
+def test_lines_end_where_json_lets_them(tmp_path: Path) -> None:
+    log = '{"sequenceNumber": 1, "log": "a\u2028b\x85c"}'
+    file = tmp_path / "soak.txt"
+    file.write_bytes(f"{SCHEMA}\r\n{log}\r\n".encode())
+    (only,) = read_file(file, {"unit": "T1", "step": "test"})
+    assert only.data["lines"] == [SCHEMA, log]
+    assert recognise(log) == "ocptv"
+
+
+def test_a_report_that_was_written_on_windows_keeps_its_units(tmp_path: Path) -> None:
+    file = tmp_path / "report.csv"
+    file.write_bytes(report().replace("Ohm", "µA").encode("cp1252"))
+    (message,) = read_file(file, {"step": "cable-test"})
+    assert "µA" in message.data["text"]
+    assert "\ufffd" not in message.data["text"]
+
+
+async def test_half_a_surrogate_pair_is_told_with_its_field(push: Push, tmp_path: Path) -> None:
+    half = written(tmp_path / "half.json", json.dumps(openhtf()).replace('"power"', '"po\\ud800wer"'))
+    good = written(tmp_path / "good.json", openhtf())
+    done = await push(good, half)
+    told = done.text.replace("\n", " ")
+    assert (done.status, f"{half} can't be sent: phases[0].measurements" in told) == (2, True), told
+    assert "half a surrogate pair" in told
+    assert not (tmp_path / "spools").exists(), "nothing of it was sent"
+    done = await push(good, "--operator", "caf\udce9")
+    assert (done.status, "operator: a text can't hold half a surrogate pair" in done.text) == (2, True), done.text
+
+
+async def test_certificates_for_an_address_that_does_not_encrypt_are_wrong_use(push: Push, tmp_path: Path) -> None:
+    good = written(tmp_path / "good.json", openhtf())
+    done = await push(good, "--ca", certifi.where())
+    assert (done.status, "write mqtts://" in done.text.replace("\n", " ")) == (2, True), done.text
 
 
 def test_a_file_gives_the_same_messages_every_time(tmp_path: Path) -> None:

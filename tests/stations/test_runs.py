@@ -1,17 +1,21 @@
 """An attempt as a test program lives it."""
 
+import os
 import threading
 import time
+from array import array
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from mes.formats.messages import Program, RunStop, StepAnswered, UnitRef, WireReason
+from mes.formats.messages import Program, ReportedMeasurement, RunStop, StepAnswered, UnitRef, WireReason
 from stations.asking import NotPermittedError, Permit
-from stations.client import Station
+from stations.client import Station, TooLargeError
 from stations.facts import serialized
-from stations.runs import RunStoppedError
+from stations.runs import Run, RunStoppedError
 from tests.embedded.programs import wait_until
 from tests.stations.played_mes import Opener, PlayedMes
 
@@ -173,3 +177,153 @@ def test_samples_that_are_too_many_for_one_message_are_several(open_station: Ope
         assert [value for one in taken for value in one.channels[name]] == values
         firsts = [one.channels[name][0] for one in taken]
         assert [one.start for one in taken] == [BEGAN + timedelta(seconds=period_s * first) for first in firsts]
+
+
+class Reading:
+    """A number of another library, as `numpy.float32` is one: no float, and can be made one."""
+
+    def __float__(self) -> float:
+        return 5.5
+
+
+REFUSED: dict[str, tuple[Callable[[Run], object], str]] = {
+    "a thing": (
+        lambda run: run.measure("v", object()),
+        "measurement 'v': value: object can't be written as JSON; give",
+    ),
+    "things": (lambda run: run.measure("v", [1, 2j]), r"measurement 'v': value\[1\]: complex can't be written"),
+    "a large integer": (lambda run: run.measure("v", 2**70), "measurement 'v': value: expected `int` <= 9223372036854"),
+    "a long list": (lambda run: run.measure("v", [0.0] * 100_001), "value: expected `array` of length <= 100000"),
+    "a heavy list": (
+        lambda run: run.measure("v", [1 / 3] * 90_000),
+        "bytes where the run's report has room for .* run.s",
+    ),
+    "half a pair": (lambda run: run.measure("v", os.fsdecode(b"caf\xe9")), "value: a text can't hold half a surrogate"),
+    "NUL": (lambda run: run.measure("v", "a\0b"), r"value: a text can't hold NUL"),
+    "a long name": (lambda run: run.measure("v" * 300, 1.0), "name: expected `str` of length <= 255"),
+    "an outcome": (lambda run: run.measure("v", 1.0, outcome="ok"), "outcome: it must be one of pass, fail"),
+    "a position": (lambda run: run.measure("v", 1.0, position="U 1"), "position: it contains a blank"),
+    "a long code": (lambda run: run.find("E" * 100), "defect 'EEE.*: code: expected `str` of length <= 64"),
+    "a long end": (
+        lambda run: run.connect("A1", "B" * 300, []),
+        "connection 'A1': to: expected `str` of length <= 255",
+    ),
+    "many ends": (lambda run: run.connect("A1", "B1", ["B1"] * 1001), "seen: expected `array` of length <= 1000"),
+}
+
+
+@pytest.mark.parametrize(("say", "told"), REFUSED.values(), ids=REFUSED)
+def test_what_the_mes_would_reject_is_refused_where_it_is_said(
+    open_station: Opener, mes: PlayedMes, say: Callable[[Run], object], told: str
+) -> None:
+    with open_station() as station:
+        with station.run("TR-1", "t", ask=False) as run:
+            run.measure("before", 1.0)
+            with pytest.raises(ValueError, match=told):
+                say(run)
+            run.measure("after", 2.0)
+        station.await_receipts()
+    report = reported(mes)
+    assert [one.name for one in report.measurements] == ["before", "after"]
+    assert (report.outcome, report.connections, report.defects) == ("pass", (), ())
+
+
+def test_a_run_has_no_more_values_than_the_mes_reads(open_station: Opener, mes: PlayedMes) -> None:
+    with open_station() as station:
+        with station.run("TR-1", "t", ask=False) as run:
+            for number in range(10_000):
+                run.measure(f"m{number}", 1.0)
+            with pytest.raises(ValueError, match="measurements: a run has at most 10000"):
+                run.measure("one more", 1.0)
+        station.await_receipts()
+    assert len(reported(mes).measurements) == 10_000
+
+
+def test_values_that_fill_a_message_are_reported(open_station: Opener, mes: PlayedMes) -> None:
+    """However many calls refuse theirs, what was taken fits."""
+    with open_station(message_max_bytes=4000) as station:
+        with station.run("TR-1", "t", ask=False, operator="m.rossi") as run:
+            taken = [number for number in range(200) if _takes(run, number)]
+        station.await_receipts()
+    assert 20 < len(taken) < 200
+    assert [one.name for one in reported(mes).measurements] == [f"m{number}" for number in taken if number % 2 == 0]
+
+
+def _takes(run: Run, number: int) -> bool:
+    try:
+        if number % 2:
+            run.connect(f"A{number}", f"B{number}", [f"B{number}"])
+        else:
+            run.measure(f"m{number}", float(number), "V", low=0)
+    except TooLargeError:
+        return False
+    return True
+
+
+def test_numbers_of_other_libraries_are_numbers(open_station: Opener, mes: PlayedMes) -> None:
+    with open_station() as station:
+        with station.run("TR-1", "t", ask=False) as run:
+            assert run.measure("one", Reading(), "V", low=5, high=Decimal("5.6"))
+            assert not run.measure("out", Decimal("5.7"), "V", high=Decimal("5.6"))
+            run.measure("many", [Reading(), 1])
+            run.measure("array", array("d", [1.5, 2.5]))
+            run.connect("A1", "B1", ["B1"], ohms=Reading())  # type: ignore[arg-type]
+        station.await_receipts()
+    report = reported(mes)
+    assert [one.value for one in report.measurements] == [5.5, 5.7, (5.5, 1), (1.5, 2.5)]
+    assert (report.measurements[0].high, report.connections[0].ohms) == (5.6, 5.5)
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_run_whose_report_can_not_be_written_is_reported_without_values(
+    open_station: Opener, mes: PlayedMes, interrupted: bool
+) -> None:
+    with open_station() as station:
+        with pytest.raises(KeyboardInterrupt if interrupted else ValueError) as raised:
+            _say_what_no_check_foresaw(station, interrupted)
+        station.await_receipts()
+    report = reported(mes)
+    assert (report.outcome, report.measurements) == ("error", ())
+    (defect,) = report.defects
+    assert defect.code == "not_reportable"
+    assert "measurements[1].value: a text can't hold half" in defect.text
+    if interrupted:
+        assert "reported without its values" in raised.value.__notes__[0]
+
+
+def _say_what_no_check_foresaw(station: Station, interrupted: bool) -> None:
+    with station.run("TR-1", "t") as run:
+        run.measure("v", 1.0)
+        run._measurements.append(ReportedMeasurement("w", "half a \ud800"))
+        if interrupted:
+            raise KeyboardInterrupt
+
+
+def test_a_claim_that_is_none_is_told_and_the_run_is_an_error(open_station: Opener, mes: PlayedMes) -> None:
+    with open_station() as station:
+        with (
+            pytest.raises(ValueError, match="outcome: it must be one of pass, fail, error, aborted, skipped"),
+            station.run("TR-1", "t") as run,
+        ):
+            run.outcome = "passed"
+        station.await_receipts()
+    assert reported(mes).outcome == "error"
+
+
+@pytest.mark.parametrize(
+    ("unit", "how", "told"),
+    [
+        ("C4 0007", {}, "unit: it contains a blank"),
+        ("TR-1", {"operator": "x" * 65}, "operator: expected `str` of length <= 64"),
+        ("TR-1", {"run": os.fsdecode(b"\xe9")}, "run: a text can't hold half a surrogate pair"),
+        ("TR-1", {"purpose": "fun"}, "purpose: it must be one of production, golden"),
+    ],
+)
+def test_a_run_with_names_that_can_not_be_read_does_not_begin(
+    open_station: Opener, mes: PlayedMes, unit: str, how: dict[str, Any], told: str
+) -> None:
+    with open_station() as station:
+        with pytest.raises(ValueError, match=told), station.run(unit, "t", **how):
+            pytest.fail("it began")
+        assert station.waiting == (0, 0)
+    assert mes.ids("ask") == []

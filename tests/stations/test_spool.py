@@ -4,7 +4,8 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from mes.formats.messages import SettledMessage, WireReason
+from stations.beside import left, take_place
 from stations.spool import Posted, Spool, SpoolError, SpoolFullError, SpoolInUseError
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -162,12 +164,62 @@ def test_a_full_disk_is_a_full_spool(spool: Spool) -> None:
 
 
 def test_one_process_has_it(spool: Spool, path: Path) -> None:
-    program = "import sys; from stations.spool import Spool; Spool(sys.argv[1], 's1', wait_s=0.2)"
-    second = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True)
-    assert "SpoolInUseError" in second.stderr
-    assert "open in another process" in second.stderr
+    told = opened_elsewhere(path)
+    assert "SpoolInUseError" in told
+    assert "open in another process" in told
     with pytest.raises(SpoolInUseError):  # nor twice in the same
         Spool(path, "s1", wait_s=0)
+
+
+def test_opening_it_again_lets_no_other_process_in(spool: Spool, path: Path) -> None:
+    """Closing any descriptor of a file drops all locks that a process has on it."""
+    linked = path.with_name("other-name.spool")
+    linked.symlink_to(path)
+    for again in (path, linked, path.parent / ".." / path.parent.name / path.name):
+        with pytest.raises(SpoolInUseError, match="open in this process already"):
+            Spool(again, "s1", wait_s=0)
+    assert "open in another process" in opened_elsewhere(path)
+    spool.close()
+    assert opened_elsewhere(path) == ""
+
+
+def test_programs_of_one_process_take_places_and_keep_them(tmp_path: Path) -> None:
+    with closing(take_place("s1", "push", tmp_path).spool) as first:
+        with closing(take_place("s1", "push", tmp_path).spool) as second:
+            assert (first.path.name, second.path.name) == ("push-0.spool", "push-1.spool")
+        assert list(left("s1", tmp_path)) == []
+        assert "open in another process" in opened_elsewhere(first.path)
+
+
+def test_a_spool_that_could_not_be_opened_may_be_opened_again(path: Path) -> None:
+    Spool(path, "s1").close()
+    with pytest.raises(SpoolError, match="needs a spool of its own"):
+        Spool(path, "s2")
+    with sqlite3.connect(path) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(SpoolInUseError, match="another process"):
+            Spool(path, "s1", wait_s=0)
+    holder.close()
+    with closing(Spool(path, "s1")) as spool:
+        spool.keep([posted("a")])
+
+
+def test_of_many_threads_one_opens_it(path: Path) -> None:
+    def opened(_: int) -> Spool | None:
+        with suppress(SpoolInUseError):
+            return Spool(path, "s1", wait_s=0)
+        return None
+
+    with ThreadPoolExecutor(8) as threads:
+        (spool,) = [one for one in threads.map(opened, range(32)) if one]
+    assert "open in another process" in opened_elsewhere(path)
+    spool.close()
+
+
+def opened_elsewhere(path: Path) -> str:
+    """What another process hears when it opens the spool; nothing where it may."""
+    program = "import sys; from stations.spool import Spool; Spool(sys.argv[1], 's1', wait_s=0.2).close()"
+    return subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True).stderr
 
 
 def test_it_is_one_stations(spool: Spool, path: Path) -> None:
