@@ -292,7 +292,7 @@ class Station(Facts):
     def _settle(self, said: Message, receipts: MessagesSettled) -> None:
         self._clock.heard(said.time, datetime.now(UTC))
         settled = self._window.named(receipts.settled)
-        ours = self._spool.settle(settled, said.time)
+        ours = dict.fromkeys(self._spool.settle(settled, said.time))
         self._window.settled(ours, time.monotonic())
         tell_rejected(self._alarms, [one for one in settled if one.id in ours])
         if self._spool.filled < EMPTIED:

@@ -8,7 +8,7 @@ no longer than it must be.
 
 import logging
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from hashlib import sha256
 from typing import Final, NamedTuple
 
@@ -73,7 +73,7 @@ class Window:
         """Something older waits again."""
         self._after = 0
 
-    def settled(self, ids: Sequence[str], now: float) -> None:
+    def settled(self, ids: Collection[str], now: float) -> None:
         """Receipts of ours came: the MES is there, and takes so long."""
         if not ids:
             return
