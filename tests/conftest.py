@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mes.db.migrate import upgrade
 from mes.db.session import Database
@@ -17,6 +18,9 @@ from mes.embedded.broker import Broker
 from mes.embedded.postgres import Postgres
 from tests import parts
 from tests.stage import Stage
+
+settings.register_profile("mes", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("mes")  # a machine that stalls for a moment says nothing of the code
 
 Report = pytest.TestReport | pytest.CollectReport
 

@@ -148,7 +148,7 @@ def _is_there(tried: Patient) -> bool:
     """Whether somebody who comes later is told what was retained."""
     with connected(tried.broker, f"{tried.name}-later") as later:
         later.subscribe(tried.topic)
-        return later.wait_for_count(1) == 1
+        return later.wait_for_count(1) >= 1
 
 
 def speaks_wills(tried: Patient) -> Verdict:
@@ -158,7 +158,7 @@ def speaks_wills(tried: Patient) -> Verdict:
         dying = Trial(tried.broker, f"{tried.name}-dying", clean=True, will=tried.topic)
         dying.connect()
         dying.break_off()
-        spoken = client.wait_for_count(1) == 1
+        spoken = client.wait_for_count(1) >= 1
     if spoken:
         return "fine", "It speaks a last will when a connection breaks.", ""
     return (
@@ -175,7 +175,7 @@ def takes_the_largest(tried: Patient) -> Verdict:
     with connected(tried.broker, tried.name) as client:
         client.subscribe(tried.topic)
         client.publish(tried.topic, payload)
-        through = client.wait_for_count(1) == 1
+        through = client.wait_for_count(1) >= 1
     if through:
         return "fine", f"A message of {size} bytes comes through.", ""
     text = f"A message of {size} bytes, which MES_MESSAGE_MAX_BYTES allows, does not come through."

@@ -149,7 +149,7 @@ async def _under_ingest(
     await asyncio.to_thread(publish, port(parts.broker.url), made)
     took: list[float] = []
     async with receipts(parts.broker.url) as told, parts.process("ingest", database_url) as ingest:
-        while sum(told.fates.values()) < len(made) and len(took) < len(units):
+        while not took or (sum(told.fates.values()) < len(made) and len(took) < len(units)):
             took.append(await asyncio.to_thread(asking.ask, units[len(took)]))
         settled, took_s = sum(told.fates.values()), time.time() - ingest.up_at
     return {

@@ -199,7 +199,7 @@ async def test_listeners_hear_that_positions_were_given(database: Database, data
     await listener.add_listener(sequencer.NUMBERED, lambda *told: heard.put_nowait(str(told[-1])))
     await commit_entries(database, 4)
     await sequencer.number(database)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await heard.get() == "4"
     await listener.close()
 

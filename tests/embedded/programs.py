@@ -33,7 +33,7 @@ COUNTER = [sys.executable, "-c", COUNT]
 """Writes each signal that it hears (or the name it was given) into a file; the file is there once it listens."""
 
 
-def wait_until(true: Callable[[], object], within_s: float = 20.0) -> None:
+def wait_until(true: Callable[[], object], within_s: float = 60.0) -> None:
     """Wait for something to become true; fails the test if it does not."""
     deadline = time.monotonic() + within_s
     while not true():

@@ -40,7 +40,7 @@ def demo(folder: Path, program: list[str], *more: str, status: int = 0) -> dict[
         check=False,
     )
     assert done.returncode == status, done.stdout[-3000:] + done.stderr[-3000:]
-    wait_until(lambda: not processes_of(folder), within_s=5)
+    wait_until(lambda: not processes_of(folder), within_s=30)
     summary: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return summary
 

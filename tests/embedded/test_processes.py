@@ -52,8 +52,8 @@ def test_signal_ends_every_process(tmp_path: Path, number: signal.Signals) -> No
         began = time.monotonic()
         supervisor.send_signal(number)
         assert line(supervisor) == "left in good order"
-        assert supervisor.wait(timeout=5) == 0
-    assert time.monotonic() - began < 3
+        assert supervisor.wait(timeout=20) == 0
+    assert time.monotonic() - began < 8
     assert not any(one.alive for one in started)
 
 
@@ -66,7 +66,7 @@ def test_second_ctrl_c_ends_what_does_not_want_to(tmp_path: Path) -> None:
         time.sleep(0.5)
         assert supervisor.poll() is None, "the first Ctrl-C gives the child time"
         supervisor.send_signal(signal.SIGINT)
-        supervisor.wait(timeout=5)
+        supervisor.wait(timeout=9)
     wait_until(lambda: not any(one.alive for one in started))
 
 
@@ -92,7 +92,7 @@ def test_next_start_ends_what_a_killed_supervisor_left(tmp_path: Path) -> None:
         line(supervisor)
         assert not left.alive
         supervisor.send_signal(signal.SIGINT)
-        supervisor.wait(timeout=5)
+        supervisor.wait(timeout=20)
 
 
 def test_second_supervisor_of_the_folder_is_refused(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_second_supervisor_of_the_folder_is_refused(tmp_path: Path) -> None:
         with pytest.raises(FolderInUseError, match=f"process {supervisor.pid}"), sole_use(tmp_path):
             pass
         supervisor.send_signal(signal.SIGINT)
-        supervisor.wait(timeout=5)
+        supervisor.wait(timeout=20)
     with sole_use(tmp_path):
         pass
 
@@ -113,7 +113,7 @@ def test_child_hears_of_a_terminals_ctrl_c_once(tmp_path: Path) -> None:
         line(supervisor)
         wait_until(said.exists)
         os.killpg(supervisor.pid, signal.SIGINT)
-        supervisor.wait(timeout=5)
+        supervisor.wait(timeout=20)
     assert said.read_text() == f"{int(signal.SIGTERM)}\n"
 
 

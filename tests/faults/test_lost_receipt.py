@@ -37,13 +37,13 @@ async def test_a_process_killed_between_acknowledgement_and_receipt_is_nobodys_t
         plant.run("ingest", *SILENT, str(ready))
         until(ready.exists, "ingest listens")
         spool = tmp_path / "as-1.spool"
-        with Station(broker_url, "as-1", spool=spool, receipt_s=2.0, on_alarm=alarms.append) as station:
+        with Station(broker_url, "as-1", spool=spool, receipt_s=10.0, on_alarm=alarms.append) as station:
             assert station.connected()
             ids = [station.receive(serialized("GPU-1", f"G-{number}")) for number in range(PARTS)]
             until(lambda: plant.processes["ingest"].poll() == DIED, "ingest dies")
             assert station.unsettled()  # what it took before it died got no receipt
             plant.mes("ingest")
-            fates = station.await_receipts(ids, timeout_s=30)
+            fates = station.await_receipts(ids, timeout_s=60)
         return sorted(fates[id].fate for id in ids)
 
     fates = await asyncio.to_thread(work)

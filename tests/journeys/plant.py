@@ -114,7 +114,9 @@ class Plant:
     def receipts(self) -> dict[str, list[str]]:
         """The fates told so far of each message, by its id or digest, in the order in which they were told."""
         found: dict[str, list[str]] = defaultdict(list)
-        for line in (self.folder / "receipts.log").read_bytes().splitlines():
+        for line in (self.folder / "receipts.log").read_bytes().splitlines(keepends=True):
+            if not line.endswith(b"\n"):
+                break  # it is still being written
             for one in json.loads(line)["data"]["settled"]:
                 found[one.get("id") or one["sha256"]].append(one["fate"])
         return found

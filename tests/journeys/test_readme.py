@@ -54,7 +54,7 @@ def test_the_examples_take_two_cables_through_their_route(tmp_path: Path, mes_up
     rest, mqtt = mes_up
     script = _block("example").replace("8460", str(rest)).replace("mosquitto_pub", f"mosquitto_pub -p {mqtt}")
     # Two seconds instead of one before looking: the machine may be busy with other tests.
-    script = "set -e\n" + script.replace("sleep 1", "sleep 3")
+    script = "set -e\n" + script.replace("sleep 1", "sleep 10")
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     first, failures = [line for line in done.stdout.splitlines() if line][-2:]

@@ -40,7 +40,11 @@ class Answerer:
         self.ready.unlink(missing_ok=True)
         argv = [sys.executable, "-m", "mes", "answer", "--ready-file", str(self.ready)]
         self.process = await asyncio.create_subprocess_exec(*argv, env=self.env)
-        await asyncio.to_thread(wait_until, self.ready.exists)
+        try:
+            await asyncio.to_thread(wait_until, self.ready.exists)
+        except BaseException:
+            await self.kill()
+            raise
 
     async def kill(self) -> None:
         assert self.process is not None

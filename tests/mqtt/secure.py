@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from mes.embedded.broker import find_mosquitto
-from mes.embedded.ports import next_free
+from tests.parts import any_port
 
 
 class SecureBroker(NamedTuple):
@@ -28,7 +28,7 @@ async def secure(tmp_path: Path) -> AsyncIterator[SecureBroker]:
     password_tool = shutil.which("mosquitto_passwd")
     if program is None or openssl is None or password_tool is None:
         pytest.skip("mosquitto, mosquitto_passwd or openssl is not installed")
-    port = next_free(21883)
+    port = any_port()
     file = await asyncio.to_thread(_configure, tmp_path, port, openssl, password_tool)
     process = await asyncio.create_subprocess_exec(program, "-c", str(file), stderr=asyncio.subprocess.DEVNULL)
     context = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))

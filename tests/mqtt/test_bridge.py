@@ -71,7 +71,7 @@ async def test_more_may_wait_than_the_queue_holds(mosquitto: Broker) -> None:
         await bridge.connected()
     sent = await publish(mosquitto.url, map(str, range(3000)))
     async with ingest(mosquitto.url, queue_max_messages=100) as bridge:
-        await asyncio.wait_for(bridge.connected(), 5)
+        await asyncio.wait_for(bridge.connected(), 20)
         found: list[Delivery] = []
         for _ in range(30):
             found += await take(bridge, 100)
@@ -131,12 +131,12 @@ async def test_the_queue_is_bounded_in_bytes_too(mosquitto: Broker) -> None:
 async def test_a_batch_waits_for_more_but_not_for_ever(mosquitto: Broker) -> None:
     async with ingest(mosquitto.url) as bridge:
         await bridge.connected()
-        waiting = asyncio.create_task(bridge.get_batch(10, linger_ms=3000))
+        waiting = asyncio.create_task(bridge.get_batch(10, linger_ms=60_000))
         await publish(mosquitto.url, ["1", "2"])
         await publish(mosquitto.url, map(str, range(3, 11)))
-        assert len(await asyncio.wait_for(waiting, 2)) == 10
+        assert len(await asyncio.wait_for(waiting, 30)) == 10
         await publish(mosquitto.url, ["11"])
-        assert len(await asyncio.wait_for(bridge.get_batch(10, linger_ms=20), 2)) == 1
+        assert len(await asyncio.wait_for(bridge.get_batch(10, linger_ms=20), 30)) == 1
 
 
 async def test_it_comes_back_after_the_broker_did(mosquitto: Broker) -> None:

@@ -121,7 +121,7 @@ async def test_a_killed_process_loses_nothing(mosquitto: Broker, tmp_path: Path)
     committed.touch()
     sent: list[str] = []
     for number in range(3):
-        process = await _start(mosquitto, committed, pause_s=0.05)
+        process = await _start(mosquitto, committed, pause_s=0.3)
         sent += await publish(mosquitto.url, [f"{number}-{one}" for one in range(600)])
         await asyncio.sleep(0.15)
         process.send_signal(signal.SIGKILL)

@@ -157,7 +157,7 @@ def _burn(url: str, folder: Path, stops: list[RunStop]) -> None:
     with Station(url, "ft-1", spool=folder / "spool.db", on_stop=stops.append) as station:
         station.connected()
         station.post(SamplesTaken(UnitRef("T1"), "test", start, {"GPU1/temperature": HOT}, run="burn-1", period_s=5))
-        for _ in range(200):
+        for _ in range(1200):
             if stops:
                 return
             asyncio.run(asyncio.sleep(0.05))

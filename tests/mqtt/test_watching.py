@@ -98,7 +98,7 @@ async def test_a_receiver_that_is_away_ends_nothing(monkeypatch: pytest.MonkeyPa
     BatchWatch(Metrics(), spans)(await done([packed("a")]))
     began = datetime.now(UTC)
     spans.close()
-    assert (datetime.now(UTC) - began).total_seconds() < 5
+    assert (datetime.now(UTC) - began).total_seconds() < 20
     for one in (
         set(threading.enumerate()) - before
     ):  # tries again with chance, which property tests don't bear beside them

@@ -75,7 +75,7 @@ class Server:
 def server(database_url: str) -> Iterator[Server]:
     """A server with one released order, so that some of what is asked for is there."""
     with Server(database_url) as server:
-        with httpx.Client(base_url=f"{server.url}/api/v1", headers=server.headers) as client:
+        with httpx.Client(base_url=f"{server.url}/api/v1", headers=server.headers, timeout=60) as client:
             for path, body in (
                 ("/lines/L1", {"stations": [{"name": "st-01", "kind": "bench"}]}),
                 ("/products/CB-1/revisions/A", cable()),

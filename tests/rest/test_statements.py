@@ -37,7 +37,7 @@ READS = {
     "/journal": 1,
 }
 """Statements of each read, besides the one that finds the token."""
-GENEALOGY_MAX_S = 0.05
+GENEALOGY_MAX_S = 0.25
 
 
 @contextmanager

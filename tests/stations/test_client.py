@@ -139,7 +139,7 @@ def test_what_gets_no_receipt_is_said_again_after_a_while(open_station: Opener, 
     mes.fate = lambda message: None
     with open_station(receipt_s=0.3) as station:
         id = station.start("CB-1", "crimp")
-        wait_until(lambda: mes.ids("step") == [id, id])
+        wait_until(lambda: len(mes.ids("step")) >= 2)
         mes.fate = lambda message: "applied"
         assert station.await_receipts([id])[id].fate == "applied"
 
@@ -185,7 +185,7 @@ def test_two_programs_speak_as_one_station(open_station: Opener, mes: PlayedMes,
         assert station.await_receipts()[ids[0]].fate == push.await_receipts()[ids[1]].fate == "applied"
         assert station.connected(0)  # neither took the other's place
         assert push.connected(0)
-    assert [one.state for one in mes.statuses()] == ["idle", "offline"]
+    wait_until(lambda: [one.state for one in mes.statuses()] == ["idle", "offline"])
 
 
 def test_a_spool_that_fills_is_told_once(open_station: Opener, tmp_path: Path) -> None:
@@ -254,12 +254,12 @@ def test_a_clock_that_is_off_is_told(open_station: Opener, mes: PlayedMes) -> No
     with open_station(on_alarm=alarms.append) as station:
         station.ask("CB-1", "crimp")
         assert station.clock_ahead_s is not None
-        assert abs(station.clock_ahead_s) < 1
+        assert abs(station.clock_ahead_s) < 5
     mes.ahead = timedelta(minutes=2)
     with open_station(on_alarm=alarms.append) as station:
         for _ in range(3):
             station.ask("CB-1", "crimp")
-        assert -121 < station.clock_ahead_s < -119
+        assert -125 < station.clock_ahead_s < -115
     assert [one.code for one in alarms] == ["clock_skew"]
 
 

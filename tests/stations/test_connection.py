@@ -102,13 +102,15 @@ async def test_tls_and_a_password(secure: SecureBroker, tmp_path: Path) -> None:
             assert station.connected()
             station.close(linger_s=0)
         with Station(secure.url, "s1", **how) as station:  # nobody vouches for its certificate
-            assert not station.connected(0.5)
+            wait_until(lambda: alarms)
+            assert not station.connected(0)
             station.close(linger_s=0)
         assert [one.text for one in alarms] == [
             "The broker refuses us: its certificate is not to be trusted: self-signed certificate."
         ]
         with Station(bare, "s1", ssl_context=secure.context, user="mes", password="wrong", **how) as station:
-            assert not station.connected(1.5)
+            wait_until(lambda: len(alarms) == 2)
+            assert not station.connected(0)
             station.close(linger_s=0)
         return [one.text for one in alarms[1:]]
 

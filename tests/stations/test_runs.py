@@ -117,6 +117,7 @@ def test_the_mes_ends_a_run(open_station: Opener, mes: PlayedMes) -> None:
             pytest.fail("the run went on")
         assert time.monotonic() - began < 10
         assert run.stopped
+        wait_until(lambda: len(heard) == 2)
         assert [one.run for one in heard] == ["another", run.name]
         with pytest.raises(RunStoppedError, match="above 90"):
             run.check()
@@ -129,7 +130,7 @@ def test_a_refused_run_does_not_begin(open_station: Opener, mes: PlayedMes) -> N
     mes.answer = lambda asked: StepAnswered(asked, False, reasons=reasons)
     with open_station() as station:
         with pytest.raises(NotPermittedError, match=r"on hold: wet\. Its next step"):
-            _begin(station, on_no_answer="go_on")  # which is about no answer, not about a refusal
+            _begin(station, on_no_answer="go_on", timeout_s=20)  # which is about no answer, not about a refusal
         assert station.waiting == (0, 0)
         assert station._runs == {}
 
@@ -149,7 +150,7 @@ def test_no_answer_means_what_the_step_says(open_station: Opener, mes: PlayedMes
 
 
 def _begin(station: Station, **how: Any) -> Any:
-    with station.run("TR-1", "t", timeout_s=0.3, **how) as run:
+    with station.run("TR-1", "t", **{"timeout_s": 0.3, **how}) as run:
         return run
 
 

@@ -184,7 +184,8 @@ async def test_the_page_lives_and_keeps_what_is_typed(visitor: Visitor, stage: S
         assert await page.get_attribute("body", "data-stream") is None
 
 
-async def test_a_dear_picture_is_made_seldom_and_never_forgotten() -> None:
+async def test_a_dear_picture_is_made_seldom_and_never_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mes.web.streams.perf_counter", iter([0.0, 0.05, 0.0, 0.05]).__next__)
     made, signs, woken = 0, iter([1, 1, 2, 2]), asyncio.Event()
 
     async def sign(look: Look) -> object:
@@ -193,7 +194,6 @@ async def test_a_dear_picture_is_made_seldom_and_never_forgotten() -> None:
     async def view(look: Look) -> Picture:
         nonlocal made
         made += 1
-        await asyncio.sleep(0.05)
         return Picture({"a": str(made)}, lambda: "")
 
     async def parts(after_s: float) -> object:
@@ -201,6 +201,6 @@ async def test_a_dear_picture_is_made_seldom_and_never_forgotten() -> None:
 
     seldom = Seldom(sign, view, woken.set)
     assert [await parts(0), await parts(0.1), await parts(0.2)] == ["1", "1", "1"]
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(20):
         await woken.wait()
     assert await parts(1) == "2"
