@@ -214,10 +214,11 @@ class Program:
 
     def end(self) -> None:
         """Ask it, and what it started, to end, as Ctrl-C's big brother does; kill what takes too long."""
-        self.tell(signal.SIGTERM)
         if self._ending is None:
-            self._ending = threading.Thread(target=self._see_gone, name="ocptv-end", daemon=True)
-            self._ending.start()
+            ending = threading.Thread(target=self._see_gone, name="ocptv-end", daemon=True)
+            ending.start()
+            self._ending = ending  # only once it runs: another thread may join it
+        self.tell(signal.SIGTERM)
 
     def status(self) -> int:
         """Its exit status as a shell tells it: 128 and the signal's number for one that was killed."""

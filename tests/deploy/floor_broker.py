@@ -40,7 +40,7 @@ class FloorBroker(NamedTuple):
     def reload(self) -> None:
         """Have it read its passwords again."""
         self.process.send_signal(signal.SIGHUP)
-        time.sleep(0.3)
+        time.sleep(1.0)  # it reads them between two rounds of its work, and says nothing of it
 
 
 def passwords(**secrets: str) -> str:

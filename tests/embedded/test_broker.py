@@ -16,6 +16,7 @@ from mes.embedded.broker import Broker, answers, find_mosquitto
 from mes.embedded.child import Process
 from mes.embedded.problems import PartError, PortTakenError
 from tests.embedded.programs import line, running, wait_until
+from tests.parts import any_port
 
 HOLD = """
 import asyncio, sys
@@ -113,14 +114,14 @@ async def test_mosquitto_keeps_retained_messages_over_a_stop(tmp_path: Path) -> 
 
 
 async def test_taken_port_is_refused_by_name(make: Start) -> None:
-    taken = ports.next_free(22000)
+    taken = any_port()
     async with await asyncio.start_server(lambda *_: None, ports.HOST, taken):
         with pytest.raises(PortTakenError, match=f"Port {taken} is taken"):
             await make(port=taken, exact=True).start()
 
 
 async def test_taken_port_makes_it_take_the_next_when_it_may(make: Start) -> None:
-    taken = ports.next_free(22100)
+    taken = any_port()
     async with await asyncio.start_server(lambda *_: None, ports.HOST, taken), make(port=taken).running() as url:
         assert port_of(url) > taken
     async with make(port=taken).running() as again:
@@ -193,7 +194,7 @@ async def test_start_that_fails_says_why(tmp_path: Path) -> None:
 
 
 async def test_what_is_no_broker_does_not_answer() -> None:
-    port = ports.next_free(22200)
+    port = any_port()
     assert not await answers(port)
     async with await asyncio.start_server(lambda _, writer: writer.close(), ports.HOST, port):
         assert not await answers(port)

