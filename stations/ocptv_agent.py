@@ -19,7 +19,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import IO, Any, Final, NamedTuple, Protocol
 
-from mes.formats.messages import RunReported
+from mes.formats.messages import LINE_MAX, RunReported, stand_in
 from stations.facts import unit_ref
 from stations.spool import SpoolFullError
 from stations.wording import TooLargeError, check
@@ -42,6 +42,10 @@ GONE_CHECK_S: Final = 0.1
 HOW_MAX: Final = 255
 
 
+Line = str | dict[str, Any]
+"""A line as it was printed; an object stands in the place of one that is too large."""
+
+
 class About(NamedTuple):
     """Which run the lines belong to. `run` is the station's own name for it, unique at the station."""
 
@@ -58,7 +62,7 @@ class About(NamedTuple):
         names: dict[str, Any] = {name: value for name, value in self._asdict().items() if name not in ("unit", "step")}
         check(RunReported(unit_ref(self.unit), self.step, now, now, "error", **names))
 
-    def told(self, lines: Sequence[str], broken_off: str | None = None) -> dict[str, Any]:
+    def told(self, lines: Sequence[Line], broken_off: str | None = None) -> dict[str, Any]:
         """A message's data."""
         said = {**self._asdict(), "broken_off": broken_off, "lines": list(lines)}
         return {name: value for name, value in said.items() if value is not None}
@@ -81,7 +85,7 @@ class Lines:
         self._runs = 1
         self._named = about.run
         self._every_s = every_s
-        self._lines: list[str] = []
+        self._lines: list[Line] = []
         self._bytes = 0
         self._since = 0.0
         self._is_begun = False
@@ -95,9 +99,22 @@ class Lines:
         line = line.strip()
         if "{" not in line:
             return
+        if len(line) > LINE_MAX:
+            self._add_large(line)
+            return
         placed = read_placed(line)
         if placed is not None and "schemaVersion" in placed and self._is_begun:
             self._begin_another()
+        self._keep(line, placed)
+
+    def _add_large(self, line: str) -> None:
+        """What the MES would not read keeps its place in the run; without a number it has none, and is talk."""
+        if stands_in := stand_in(line):
+            log.warning("line %d has %d characters; only that is told of it", stands_in["sequenceNumber"], len(line))
+            self._keep(stands_in, stands_in)
+
+    def _keep(self, line: Line, placed: dict[str, Any] | None) -> None:
+        """Have a line sent with the next message. `placed` is the object in it, if it has a number."""
         if not self._lines:
             self._since = time.monotonic()
         self._lines.append(line)
@@ -125,13 +142,13 @@ class Lines:
         if self._lines:
             self._forward(self._taken())
 
-    def _taken(self) -> list[str]:
+    def _taken(self) -> list[Line]:
         """The lines at hand, which are so no longer."""
         lines, placed = self._lines, self._has_placed
         self._lines, self._bytes, self._has_placed = [], 0, False
         return lines if placed else self._with_whole(lines)
 
-    def _with_whole(self, broken: list[str]) -> list[str]:
+    def _with_whole(self, broken: list[Line]) -> list[Line]:
         """Broken lines alone could not be read: a whole one that was sent before shows whose they are."""
         if self._shown is None:
             log.warning("%d broken lines before the first whole one are left out", len(broken))
@@ -146,12 +163,13 @@ class Lines:
         self._is_begun = self._has_end = False
         self.about = self.about._replace(run=f"{self._named}.{self._runs}")
 
-    def _forward(self, lines: Sequence[str], broken_off: str | None = None) -> None:
+    def _forward(self, lines: Sequence[Line], broken_off: str | None = None) -> None:
         while lines:
             try:
                 self.sent.append(self._station.forward("org.opencompute.ocptv", self.about.told(lines, broken_off)))
                 self.forwarded += len(lines)
-                self._shown = next((one for one in reversed(lines) if read_placed(one)), self._shown)
+                texts = [one for one in reversed(lines) if isinstance(one, str)]
+                self._shown = next((one for one in texts if read_placed(one)), self._shown)
                 return
             except SpoolFullError as error:
                 log.warning("%s The program has to wait.", error)
@@ -162,12 +180,14 @@ class Lines:
                     self._forward(lines[:middle])
                     lines = lines[middle:]
                 else:
-                    log.error("a line is left out: %s", error)
-                    lines = self._instead_of(lines[0]) if broken_off else []
+                    log.error("a line can't be sent: %s", error)
+                    lines = self._instead_of(lines[0], bool(broken_off))
 
-    def _instead_of(self, large: str) -> list[str]:
-        """What tells how the program ended where its last line is too large to do it."""
-        return [] if self._shown in (None, large) else self._with_whole([])
+    def _instead_of(self, large: Line, is_last: bool) -> list[Line]:
+        """What is sent for a line that is too large: what has its place; or what tells how the program ended."""
+        if isinstance(large, str) and (stands_in := stand_in(large, "it was too large to be sent")):
+            return [stands_in]
+        return [] if not is_last or self._shown in (None, large) else self._with_whole([])
 
 
 def read_placed(line: str) -> dict[str, Any] | None:

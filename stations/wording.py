@@ -18,6 +18,7 @@ from mes.formats.messages import (
     Unreadable,
     decode,
     encode_event,
+    is_unicode,
 )
 from mes.mqtt import topics
 from stations.spool import Posted
@@ -137,7 +138,7 @@ def _unwritable(value: Any) -> Iterator[tuple[str, str]]:
             rest += [(at, one.serial), (at, one.part)]
         elif isinstance(one, list | tuple):
             rest += [(f"{at}[{index}]", inner) for index, inner in enumerate(one)]
-        elif isinstance(one, str) and not _is_unicode(one):
+        elif isinstance(one, str) and not is_unicode(one):
             yield printable(at), 'a text can\'t hold half a surrogate pair; decode it with errors="replace"'
         elif not isinstance(one, _PLAIN) and not _is_writable(one):
             yield (
@@ -149,10 +150,6 @@ def _unwritable(value: Any) -> Iterator[tuple[str, str]]:
 def printable(text: str) -> str:
     """A text that can be sent, for people to read."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
-
-
-def _is_unicode(text: str) -> bool:
-    return text.isascii() or not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 def _is_writable(value: Any) -> bool:

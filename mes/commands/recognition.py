@@ -17,6 +17,7 @@ from mes.db.material import lock_stations
 from mes.db.products import PartNumber, Product, part_numbers, products
 from mes.db.stations import stations_named
 from mes.db.units import NamedUnit, NewUnit, create_bought_units, lock_names, units_named
+from mes.domain.clock import effective_at
 from mes.domain.facts import Station
 from mes.domain.refusals import Reason, reason
 from mes.formats.messages import (
@@ -224,7 +225,7 @@ def said_at(message: Message) -> datetime:
 
 
 def effective(message: Message, said: datetime, received_at: datetime) -> datetime:
-    """When a message's event took effect: as the station says (`said_at`), but never later than it arrived."""
+    """When a message's event took effect; `said` is what the station says of that (`said_at`)."""
     if isinstance(message.data, StationStatus) and message.data.will:
         return received_at
-    return min(said, received_at)
+    return effective_at(said, received_at)

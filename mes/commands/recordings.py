@@ -8,7 +8,7 @@ overlap, or come after their run was given up; only a change of that moves the u
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +18,7 @@ from mes.commands.judging import judged_run, told_of
 from mes.commands.translation import Stream, Translation
 from mes.db import recordings as store
 from mes.db.recordings import Line, Recording, RecordingName
+from mes.domain.clock import began_at, effective_at
 from mes.domain.facts import PRODUCTION, Entry, RunInterrupted, RunRecorded, Station, entry, told_of_run
 from mes.domain.refusals import Reason, reason
 from mes.formats import ocptv
@@ -28,6 +29,7 @@ from mes.formats.ocptv.lines import line_of, place
 READ_MAX_LINES: Final = 200_000
 """Most lines of a run that are judged; talk (log, file, extension) does not count."""
 GAPS_MAX: Final = 100
+SHOWN_MAX: Final = 5
 IN_THREAD_LINES: Final = 2000
 """From so many lines on a recording is read beside the event loop, which has connections to keep up."""
 
@@ -61,11 +63,13 @@ class Recordings:
 
     async def _take(self, row: Recording, made: Translation, stream: Stream) -> bool:
         """Add the lines of one message; whether any was new."""
-        lines, skipped = _placed(stream.data.lines)
+        lines, odd = _placed(stream.data.lines)
         new = await store.add_lines(self.connection, row.id, list(lines.values()), stream.received_at)
         is_over = _note_broken_off(row, stream.data.broken_off, max(number for number, _ in lines))
         if not new and not is_over:
             return False
+        if unread := [text for number, text in odd if number is None or number in new]:
+            made.deviations.append(_unreadable(unread))
         if any(one.artifact in store.ENDS for one in lines.values() if one.number in new):
             self._new_end.add(row.name)
         if contested := await store.contested(self.connection, row.id, new):
@@ -73,7 +77,7 @@ class Recordings:
             text = f"Other lines came under {len(contested)} of its numbers; the earliest line counts."
             made.deviations.append(reason("conflicting_report", text, lines=contested[:GAPS_MAX]))
         _note(row, stream, [one for one in lines.values() if one.number in new])
-        made.data |= _told_of_lines(stream, new, skipped)
+        made.data |= _told_of_lines(stream, new, [text for number, text in odd if number is None])
         if is_over:
             made.data["broken_off"] = row.broken_off
         made.entry, made.events = _entry(row, made, stream), ()
@@ -137,8 +141,8 @@ async def gap_reasons(connection: AsyncConnection, recording_id: str) -> list[Re
     gaps = await store.gaps_of(connection, recording_id, GAPS_MAX)
     if not gaps:
         return []
-    shown = ", ".join(f"{first}-{last}" if last > first else str(first) for first, last in gaps[:5])
-    text = f"Lines are missing: {shown}{' …' if len(gaps) > 5 else ''}."
+    shown = ", ".join(f"{first}-{last}" if last > first else str(first) for first, last in gaps[:SHOWN_MAX])
+    text = f"Lines are missing: {shown}{' …' if len(gaps) > SHOWN_MAX else ''}."
     return [reason("sequence_gap", text, gaps=[list(one) for one in gaps])]
 
 
@@ -146,19 +150,30 @@ def _name(stream: Stream) -> RecordingName:
     return RecordingName(stream.station.name, stream.data.run, stream.unit.id, stream.data.step)
 
 
-def _placed(given: Sequence[Any]) -> tuple[dict[tuple[int, bytes], Line], list[str]]:
-    """The lines that have a place in a run, once each, and why others have none."""
+def _placed(given: Sequence[Any]) -> tuple[dict[tuple[int, bytes], Line], list[tuple[int | None, str]]]:
+    """The lines that have a place in a run, once each; and what is wrong with those that can't be read.
+
+    Of each of the latter its number, which is None where it has no place for want of one.
+    """
     lines: dict[tuple[int, bytes], Line] = {}
-    skipped: list[str] = []
+    odd: list[tuple[int | None, str]] = []
     for value in map(place, given):
         if isinstance(value, dict):
             read = line_of(value)
             digest = hashlib.sha256(msgspec.json.encode(value, order="sorted")).digest()[:8]
             text = msgspec.json.encode(value).decode()
             lines[read.number, digest] = Line(read.number, digest, read.artifact, read.at, text)
+            if read.problem:
+                odd.append((read.number, f"line {read.number}: {read.problem}"))
         elif value:
-            skipped.append(value)
-    return lines, skipped
+            odd.append((None, value))
+    return lines, odd
+
+
+def _unreadable(problems: Sequence[str]) -> Reason:
+    more = f" (and {len(problems) - SHOWN_MAX} more)" if len(problems) > SHOWN_MAX else ""
+    text = f"Lines that can't be read: {'; '.join(problems[:SHOWN_MAX])}{more}."
+    return reason("lines_unreadable", text, lines=list(problems[:GAPS_MAX]))
 
 
 def _note(row: Recording, stream: Stream, new: Sequence[Line]) -> None:
@@ -242,9 +257,8 @@ def _set_ends(row: Recording, ends: Sequence[store.End]) -> None:
     start, end = (first.get(name) for name in store.ENDS)
     row.started_at = row.ended_at = None
     if start and start.at:
-        row.started_at = min(start.at, next(at for line, at in received if line == start))
+        row.started_at = effective_at(start.at, next(at for line, at in received if line == start))
     if end and end.at:
-        row.ended_at = min(end.at, next(at for line, at in received if line == end))
-        began = (start.at if start else row.began_at) or end.at
-        latest = row.ended_at - max(end.at - began, timedelta())
+        row.ended_at = effective_at(end.at, next(at for line, at in received if line == end))
+        latest = began_at((start.at if start else row.began_at) or end.at, end.at, row.ended_at)
         row.started_at = min(row.started_at or latest, latest)

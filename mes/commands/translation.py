@@ -18,6 +18,7 @@ from mes.db.samples import Stretches
 from mes.db.stations import Status
 from mes.db.units import NamedUnit
 from mes.domain import facts
+from mes.domain.clock import began_at, effective_at, is_set
 from mes.domain.facts import Entry
 from mes.domain.refusals import Reason, reason
 from mes.domain.watch import Excursion, excursions
@@ -122,9 +123,9 @@ class Translator:
         made = self._translated(message, effective(message, said, received_at), received_at)
         if message.traceparent:
             made.data["traceparent"] = message.traceparent
-        if (ahead_s := (said - received_at).total_seconds()) > SKEW_MAX_S:
-            text = f"The event lies {ahead_s:.0f} s ahead of the MES's clock; it is recorded as of its arrival."
-            made.deviations.append(reason("clock_skew", text, ahead_s=round(ahead_s, 3)))
+        ahead_s = (said - received_at).total_seconds()
+        if ahead_s > SKEW_MAX_S or not is_set(said):
+            made.deviations.append(_skew(said, ahead_s))
         return made
 
     def _translated(self, message: Message, at: datetime, received_at: datetime) -> Translation:
@@ -143,7 +144,7 @@ class Translator:
             return self._material(message, data, at)
         if isinstance(data, wire.StationStatus):
             self.names.station(message)
-            status = Status(message.station, at, data.state, data.since, data.reason)
+            status = Status(message.station, at, data.state, effective_at(data.since, received_at), data.reason)
             return Translation(message, None, status=status)
         return self._simple(message, at)
 
@@ -197,7 +198,7 @@ class Translator:
             data.step,
             station,
             run.id,
-            at - (data.ended_at - data.started_at),  # a clock that is ahead makes no run shorter
+            began_at(data.started_at, data.ended_at, at),
             at,
             data.outcome,
             run.judgement.verdict,
@@ -317,6 +318,17 @@ class Translator:
         if data.date_code:
             made.data["date_code"] = data.date_code
         return made
+
+
+def _skew(said: datetime, ahead_s: float) -> Reason:
+    """What is odd about a station's clock."""
+    if is_set(said):
+        text = f"The event lies {ahead_s:.0f} s ahead of the MES's clock; it is recorded as of its arrival."
+    else:
+        text = (
+            f"The event is said to be of {said.year}: the station's clock is not set. It is recorded as of its arrival."
+        )
+    return reason("clock_skew", text, ahead_s=round(ahead_s, 3))
 
 
 def _subject(unit: NamedUnit) -> Subject:

@@ -137,8 +137,9 @@ def follow_program(
     """Run a program (or read stdin) and forward its OCP Test & Validation output while it runs.
 
     What it prints is passed on to stdout; what the MES made of it is told on stderr in the end. The exit status is the
-    program's; a broker that is away changes nothing: the lines stay in the spool and are sent by the next call. When
-    the MES wants the run to end, the program and what it started are ended.
+    program's, or 1 where that is 0 and the MES rejected what was sent; a broker that is away changes nothing: the lines
+    stay in the spool and are sent by the next call. When the MES wants the run to end, the program and what it started
+    are ended.
     """
     connect = _connector(station, url, user, password, authority, mqtt)
     name = run or f"{step}-{uuid.uuid4().hex[:12]}"
@@ -159,8 +160,8 @@ def follow_program(
         asked = [_ask(speaker, about, go_on)] if ask else []
         lines = Lines(speaker, about)
         status = _follow(lines, program, running)
-        _tell_followed(speaker, name, [*asked, *lines.sent], wait_s)
-    raise typer.Exit(status)
+        is_rejected = _tell_followed(speaker, name, [*asked, *lines.sent], wait_s)
+    raise typer.Exit(status or int(is_rejected))
 
 
 def _follow(lines: Lines, argv: Sequence[str] | None, running: list[Program]) -> int:
@@ -186,8 +187,8 @@ def _pass_signals_on(program: Program) -> None:
             signal.signal(number, lambda got, _: program.tell(got))
 
 
-def _tell_followed(speaker: Station, run: str, ids: Sequence[str], wait_s: float) -> None:
-    """Say what became of what was said of a run, and of what is still to be sent."""
+def _tell_followed(speaker: Station, run: str, ids: Sequence[str], wait_s: float) -> bool:
+    """Say what became of what was said of a run, and of what is still to be sent; whether any of it was rejected."""
     fates = speaker.await_receipts([*ids, *speaker.unsettled()], timeout_s=wait_s)
     open_ids = set(speaker.unsettled())
     kept = [id for id in ids if id in fates or id in open_ids]  # the first of a soak of weeks are forgotten: settled
@@ -195,6 +196,7 @@ def _tell_followed(speaker: Station, run: str, ids: Sequence[str], wait_s: float
         tell(f"mes: run {run}", kept, fates, err=True)
     if waiting := speaker.waiting[0]:
         typer.echo(f"mes: {waiting} messages wait in the spool; the next call sends them", err=True)
+    return any(fates[id].fate == "rejected" for id in kept if id in fates)
 
 
 def _follow_stdin(lines: Lines) -> int:

@@ -9,7 +9,7 @@ from mes.db.sequencer import Backlog, unnumbered
 from mes.db.server import Ahead, Server, look_ahead, look_at_server
 from mes.db.session import Database
 from mes.doctor.findings import Finding
-from mes.queries.health import clocks_ahead
+from mes.queries.health import clocks_wrong
 
 AREA: Final = "database"
 JOURNAL: Final = "journal"
@@ -44,7 +44,7 @@ async def examine_database(url: str, site: str) -> list[Finding]:
             async with database.reading() as connection:
                 found += _of_journal(await unnumbered(connection), server)
                 found += _of_partitions(await look_ahead(connection, server.now.astimezone(UTC)))
-                found.append(_station_clocks(await clocks_ahead(connection, site, STATION_CLOCK_MAX_S)))
+                found.append(_station_clocks(await clocks_wrong(connection, site, STATION_CLOCK_MAX_S)))
     finally:
         await database.close()
     return found
@@ -114,13 +114,18 @@ def _clock(server: Server, now: datetime) -> Finding:
     return Finding("machine", "clock", "error", text, "Have both follow the same time server (chrony, ntpd).")
 
 
-def _station_clocks(ahead: Sequence[tuple[str, float]]) -> Finding:
-    if not ahead:
-        return Finding("stations", "clocks", "fine", "No station's clock was ahead of ours when it was last heard.")
-    named = ", ".join(f"{name} {skew_s:.0f} s" for name, skew_s in ahead[:STATIONS_NAMED])
-    text = f"Clocks of {len(ahead)} stations are ahead of ours, the worst: {named}."
+def _station_clocks(wrong: Sequence[tuple[str, float]]) -> Finding:
+    if not wrong:
+        text = "No station's clock was ahead of ours, or not set, when it was last heard."
+        return Finding("stations", "clocks", "fine", text)
+    named = ", ".join(f"{name} {_wrong_by(skew_s)}" for name, skew_s in wrong[:STATIONS_NAMED])
+    text = f"Clocks of stations that are ahead of ours or not set: {len(wrong)}, the worst: {named}."
     advice = "Have them follow a time server. What they say counts as of its arrival, with the deviation clock_skew."
     return Finding("stations", "clocks", "warning", text, advice)
+
+
+def _wrong_by(skew_s: float) -> str:
+    return f"{skew_s:.0f} s ahead" if skew_s > 0 else "not set"
 
 
 def _migrations(missing: list[str]) -> Finding:

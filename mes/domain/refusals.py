@@ -68,9 +68,11 @@ SENTENCES: Mapping[str, str] = {
     "not_applied": "The MES could not apply the message; the fault is not its sender's.",
     "wrong_source": "A station may speak under its own name only.",
     "crashed_repeatedly": "The message was delivered several times without being settled.",
+    "lines_unreadable": "Lines of the run can't be read.",
     "sequence_gap": "Lines of the run are missing.",
     "unknown_characteristic": "The product definition does not name this measurement.",
     # judgement of a run
+    "values_unreadable": "Values came that can't be read, and the station claims a pass.",
     "claim_kept": "The station did not finish the test; its values are kept, not judged.",
     "claim_failed": "The station says that the product failed.",
     "measurement_claimed_failed": "The station says that a measurement failed.",

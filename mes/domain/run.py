@@ -3,7 +3,8 @@
 The station's outcome is a claim; the verdict is ours. In this order: a claim of error, aborted or skipped stays so,
 its values kept but not judged · *fail* if the claim is fail, the station calls a measurement failed, a limit is
 broken, or a connection differs from the netlist · *error* if something required is missing, not finite or in a unit
-that does not convert exactly: the program's fault · else *pass*. So a broken limit wins over a missing characteristic.
+that does not convert exactly, or values came that nobody can read: the program's fault · else *pass*. So a broken
+limit wins over a missing characteristic.
 
 A characteristic is judged on whatever step it is measured, needed there or not. A step requires what its `needs`
 name; the reserved need `netlist` requires every wire tested, with its resistance where the netlist limits that. A run
@@ -43,13 +44,14 @@ class Defect(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What a run reported, as far as its judgement needs it."""
+    """What a run reported, as far as its judgement needs it. `doubts` say why a claim of pass can't be believed."""
 
     step: str
     claim: str
     measurements: Sequence[Reported] = ()
     connections: Sequence[SeenConnection] = ()
     defects: tuple[Defect, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 class Judgement(NamedTuple):
@@ -124,7 +126,8 @@ class Criteria:
 
 def judge(criteria: Criteria, report: Report) -> Judgement:
     """The verdict on a run by its unit's definition."""
-    if report.claim == PASS and not (report.connections or report.defects) and (clean := _clean(criteria, report)):
+    is_plain = report.claim == PASS and not (report.connections or report.defects or report.doubts)
+    if is_plain and (clean := _clean(criteria, report)):
         return clean
     findings = [judge_measurement(measured, criteria.characteristic(measured)) for measured in report.measurements]
     if report.claim in NOT_JUDGED:
@@ -180,6 +183,8 @@ def _faults(
     criteria: Criteria, report: Report, findings: Sequence[Finding], connections: Sequence[ConnectionVerdict]
 ) -> Iterator[Reason]:
     """Why the program can't be believed: what it had to report and did not, or not so that it can be judged."""
+    for text in report.doubts:
+        yield reason("values_unreadable", text)
     yield from _unmet(criteria.required(report.step), findings)
     if criteria.needs_netlist(report.step) and not report.connections:
         yield reason("connection_not_tested", "The step tests the netlist; the run reports no connections.")

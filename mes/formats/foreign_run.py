@@ -27,7 +27,8 @@ NOTE_MAX_BYTES = 16 * 1024
 class ForeignRun(NamedTuple):
     """One attempt of one step. `run` is its own name, `unit` what it calls the unit, `outcome` its claim.
 
-    `program` is (name, version). `notes` are things kept for people to read: they decide nothing.
+    `program` is (name, version). `notes` are things kept for people to read: they decide nothing. `doubts` say in
+    sentences why its claim of pass can't be believed.
     """
 
     started_at: datetime
@@ -40,6 +41,7 @@ class ForeignRun(NamedTuple):
     connections: tuple[SeenConnection, ...] = ()
     defects: tuple[Defect, ...] = ()
     notes: dict[str, Any] = {}  # noqa: RUF012 - never written to
+    doubts: tuple[str, ...] = ()
 
 
 class Reading(NamedTuple):

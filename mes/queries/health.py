@@ -6,6 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mes.db.sequencer import unnumbered
+from mes.domain.clock import SET_FROM
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +36,22 @@ async def vitals(connection: AsyncConnection) -> Vitals:
     return Vitals(numbered, backlog.entries, backlog.oldest_age_s, pending, rejected)
 
 
-_AHEAD = text(
+_WRONG = text(
     """
     SELECT name, clock_skew_s FROM station
-    WHERE site = :site AND clock_skew_s > :more_than_s
-    ORDER BY clock_skew_s DESC, name
+    WHERE site = :site AND (clock_skew_s > :more_than_s OR heard_at + clock_skew_s * INTERVAL '1 s' < :set_from)
+    ORDER BY abs(clock_skew_s) DESC, name
     LIMIT :limit
     """
 )
 
 
-async def clocks_ahead(
+async def clocks_wrong(
     connection: AsyncConnection, site: str, more_than_s: float, limit: int = 100
 ) -> list[tuple[str, float]]:
-    """Stations whose clock is ahead of ours, the worst first, with the seconds.
+    """Stations whose clock is ahead of ours or was never set, the worst first, with the seconds (less than 0: behind).
 
-    One that seems behind may just have sent late; one that is ahead speaks of the future.
+    One that seems somewhat behind may just have sent late; one that is ahead speaks of the future.
     """
-    found = await connection.execute(_AHEAD, {"site": site, "more_than_s": more_than_s, "limit": limit})
-    return [(row.name, row.clock_skew_s) for row in found]
+    asked = {"site": site, "more_than_s": more_than_s, "limit": limit, "set_from": SET_FROM}
+    return [(row.name, row.clock_skew_s) for row in await connection.execute(_WRONG, asked)]

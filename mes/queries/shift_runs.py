@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mes.db.partitions import first_id
 from mes.db.session import driver
+from mes.domain.clock import SET_FROM
 from mes.domain.facts import ERROR, FAIL, PRODUCTION
 from mes.domain.yields import JudgedRun, counts, take_first
 
@@ -20,18 +21,27 @@ _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 OVERLAP: Final = timedelta(seconds=60)
 """No transaction that stores runs lasts longer: one that sits idle is ended after half of it."""
 
-_NEW = """
+
+def _ended(run: str) -> str:
+    """When a run ended, in SQL: as `mes.domain.clock.effective_at` has it."""
+    return (
+        f"CASE WHEN {run}.ended_at < '{SET_FROM.isoformat()}' THEN {run}.received_at"
+        f" ELSE least({run}.ended_at, {run}.received_at) END"
+    )
+
+
+_NEW = f"""
     SELECT r.id::text, r.unit_id::text AS unit, r.step, r.station,
-           least(r.ended_at, r.received_at) AS ended_at, r.verdict, r.purpose, u.serial, u.part,
+           {_ended("r")} AS ended_at, r.verdict, r.purpose, u.serial, u.part,
            CASE WHEN r.verdict IN ('fail', 'error') THEN r.reasons END AS reasons,
            r.purpose = 'production' AND r.verdict IN ('pass', 'fail') AND EXISTS (
                SELECT FROM run e
                WHERE e.unit_id = r.unit_id AND e.step = r.step AND e.purpose = 'production'
                  AND e.verdict IN ('pass', 'fail')
-                 AND (least(e.ended_at, e.received_at), e.id) < (least(r.ended_at, r.received_at), r.id)
+                 AND ({_ended("e")}, e.id) < ({_ended("r")}, r.id)
            ) AS repeated
     FROM run r JOIN unit u ON u.id = r.unit_id
-    WHERE r.id >= $1::uuid AND least(r.ended_at, r.received_at) >= $2
+    WHERE r.id >= $1::uuid AND {_ended("r")} >= $2
 """
 
 

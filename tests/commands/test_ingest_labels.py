@@ -141,11 +141,3 @@ async def test_a_message_that_contradicts_another_with_its_id_is_rejected(stage:
     settled = await stage.send([first, other])
     assert [one.fate for one in settled] == ["applied", "rejected"]
     assert settled[1].reasons[0].code == "conflicting_report"
-
-
-async def test_a_clock_ahead_is_told_and_the_fact_is_as_of_its_arrival(stage: Stage) -> None:
-    await stage.release("T1")
-    ahead_s = 20 * 3600
-    (settled,) = await stage.send([stage.message("started", "as-1", ahead_s, unit="T1", step="build")])
-    assert "clock_skew" in {why.code for why in settled.reasons}
-    assert await _fetch(stage, "SELECT started_at FROM attempt") == [(stage.now,)]

@@ -155,6 +155,23 @@ async def test_what_is_missing_is_a_deviation_until_it_comes(stage: Stage) -> No
     await assert_folded_from_journal(stage.database)
 
 
+async def test_a_line_that_cant_be_read_is_named_to_the_station_and_no_pass_rests_on_it(stage: Stage) -> None:
+    await built(stage, "T1", "T2")
+    whole = soak()
+    unread = json.dumps(whole[5]).replace('"value": 41', '"value": NaN')
+    assert "NaN" in unread
+    (one,) = await stage.send([told("a", [*whole[:5], unread, *whole[6:]])])
+    assert one.fate == "applied"
+    assert {why.code: why.text for why in one.reasons}["lines_unreadable"] == (
+        "Lines that can't be read: line 5: it holds NaN, which is no JSON; write what is no number as a text."
+    )
+    assert await rows(stage, "SELECT claim, verdict FROM run") == [("pass", "error")]
+    hot = soak(watts=1e6)
+    await stage.send([told("c", [*hot[:5], unread, *hot[6:]], unit="T2", run="d2")])
+    assert await rows(stage, "SELECT claim, verdict FROM run WHERE run = 'd2'") == [("pass", "fail")]
+    await assert_folded_from_journal(stage.database)
+
+
 async def test_another_line_under_a_known_number_is_noted_and_the_earliest_counts(stage: Stage) -> None:
     await built(stage)
     run = soak()

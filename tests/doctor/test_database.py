@@ -112,12 +112,14 @@ VALUES = {
 """Something of each type, for a row that only has to be there."""
 
 
-async def test_stations_whose_clock_is_ahead_are_named(database: Database) -> None:
-    stations = [StationOfLine("ct-01", "cable-test"), StationOfLine("ct-02", "cable-test")]
+async def test_stations_whose_clock_is_wrong_are_named(database: Database) -> None:
+    stations = [StationOfLine(f"ct-0{n}", "cable-test") for n in (1, 2, 3)]
     async with database.transaction() as connection:
         await put_line(connection, "L1", LineCalendar("UTC"), stations, Act("main", "test", AT))
-        await note_heard(connection, [Heard("ct-01", AT, 90.0), Heard("ct-02", AT, -3600.0)])
+        await note_heard(
+            connection, [Heard("ct-01", AT, 90.0), Heard("ct-02", AT, -3600.0), Heard("ct-03", AT, -1.7e9)]
+        )
     found = (await examined(database.url))["clocks"]
     assert found.level == "warning"
-    assert "ct-01 90 s" in found.text
+    assert "2, the worst: ct-03 not set, ct-01 90 s ahead." in found.text
     assert "ct-02" not in found.text

@@ -84,6 +84,17 @@ def test_a_broken_limit_beats_the_claim_and_what_is_missing():
     assert judgement.reasons[0].text == "leakage is 1.5 mA; it must be at most 1 mA."
 
 
+def test_a_pass_with_values_that_nobody_could_read_is_the_program_s_fault():
+    judgement = run(measurements=GOOD_HIPOT, doubts=("A value may have been in line 2.",))
+    assert (judgement.verdict, codes(judgement)) == (ERROR, ["values_unreadable"])
+    assert judgement.reasons[0].text == "A value may have been in line 2."
+
+
+def test_a_broken_limit_beats_the_values_that_nobody_could_read():
+    judgement = run(measurements=(Measurement("leakage", 5.0, "mA"), *GOOD_HIPOT[1:]), doubts=("Line 2.",))
+    assert (judgement.verdict, codes(judgement)) == (FAIL, ["limit_broken", "values_unreadable"])
+
+
 def test_a_characteristic_is_judged_on_whatever_step_it_is_measured():
     assert run("look", measurements=(Measurement("force", 299.0, "N"),)).verdict == FAIL
     assert run("no such step", measurements=(Measurement("force", 299.0, "N"),)).verdict == FAIL

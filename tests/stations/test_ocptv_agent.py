@@ -114,31 +114,59 @@ def test_how_a_program_ended_is_told_where_its_run_had_no_end() -> None:
     assert "broken_off" not in heard.told[3]
 
 
-def test_what_is_too_large_is_halved_and_a_line_that_is_too_large_alone_is_left_out() -> None:
-    heard = Heard(lambda data: TooLargeError("too large") if sum(map(len, data["lines"])) > 100 else None)
+def too_large(most: int) -> Callable[[dict[str, Any]], Exception | None]:
+    """Refuses messages that have more bytes."""
+    return lambda data: TooLargeError("too large") if len(json.dumps(data)) > most else None
+
+
+def test_what_is_too_large_is_halved_and_a_line_that_is_too_large_alone_keeps_its_place() -> None:
+    heard = Heard(too_large(400))
     lines = Lines(heard, ABOUT)
-    texts = [line(0), line(1), line(2, "x" * 200), line(3), line(4)]
+    texts = [line(0), line(1), line(2, "x" * 600), line(3), line(4)]
     for text in texts:
         lines.add(text)
     lines.send()
-    assert [text for some in heard.lines for text in some] == [text for text in texts if len(text) < 100]
+    sent: list[Any] = [text for some in heard.lines for text in some]
+    stands_in = sent.pop(2)
+    assert sent == [text for text in texts if len(text) < 100]
+    assert stands_in["sequenceNumber"] == 2
+    assert stands_in["unreadable"]["problem"] == "it was too large to be sent"
+
+
+def test_a_line_that_the_mes_would_not_read_is_not_sent_but_keeps_its_place() -> None:
+    heard = Heard()
+    lines = Lines(heard, ABOUT)
+    long = "x" * 300_000
+    for text in (SCHEMA, line(1, long), f"{{{long}", line(2)):
+        lines.add(text)
+    lines.end("It crashed.")
+    first, stands_in, last = heard.lines[0]
+    assert (first, last) == (SCHEMA, line(2))
+    read: Any = stands_in
+    assert (read["sequenceNumber"], read["unreadable"]["hides_value"]) == (1, False)
+    assert "characters; at most 262144 are read" in read["unreadable"]["problem"]
 
 
 def test_how_a_program_ended_is_told_also_where_its_last_line_is_too_large() -> None:
-    heard = Heard(lambda data: TooLargeError("too large") if sum(map(len, data["lines"])) > 200 else None)
+    heard = Heard(too_large(400))
     lines = Lines(heard, ABOUT)
-    for text in (SCHEMA, line(1), line(2, "x" * 300)):
+    for text in (SCHEMA, line(1), line(2, "x" * 600)):
         lines.add(text)
     lines.end("It crashed.")
-    assert heard.lines == [[SCHEMA], [line(1)], [line(1)]]
+    assert [len(some) for some in heard.lines] == [1, 1, 1]
+    last: Any = heard.lines[-1][0]
+    assert last["sequenceNumber"] == 2
     assert [one.get("broken_off") for one in heard.told] == [None, None, "It crashed."]
     lines.add('{"cut off')  # goes with a line that fits
     lines.end("It crashed.")
     assert heard.lines[3:] == [[line(1), '{"cut off']]
+    lines.add('{"cut off' + "x" * 600)  # has no place
+    lines.end("It crashed.")
+    assert heard.lines[4:] == [[line(1)], [line(1)]]
 
 
 def test_a_run_of_which_no_line_fits_says_nothing() -> None:
-    heard = Heard(lambda data: TooLargeError("too large"))
+    heard = Heard(too_large(0))
     lines = Lines(heard, ABOUT)
     lines.add(SCHEMA)
     lines.send()
@@ -284,6 +312,10 @@ async def test_what_became_of_a_run_is_told_at_its_end(floor: Stage, broker: Bro
     assert "pending" in told
     assert "  " in told
     assert "ft-99" in told.partition("pending")[2]
+    older = json.dumps({"sequenceNumber": 0, "testRunArtifact": {"testRunStart": {}}})
+    status, told = await followed_to_its_end([*known[: known.index("--") + 1], "echo", older])
+    assert status == 1, "the program's is 0, and nothing of it is on the record"
+    assert "older dialect" in told
 
 
 @pytest.mark.parametrize(

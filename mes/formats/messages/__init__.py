@@ -52,12 +52,16 @@ from mes.formats.messages.facts import (
     UnitShipped,
 )
 from mes.formats.messages.foreign import FOREIGN, ForeignRunReported, OcptvLines, RunOfLines, recorded_run
+from mes.formats.messages.mending import is_unicode
 from mes.formats.messages.samples import SamplesTaken, sample_times
 from mes.formats.messages.values import UnitRef, Wrong
+from mes.formats.ocptv.lines import TEXT_MAX as LINE_MAX
+from mes.formats.ocptv.lines import stand_in
 
 __all__ = [
     "ANSWERS",
     "FOREIGN",
+    "LINE_MAX",
     "MESSAGE_MAX_BYTES",
     "TYPES",
     "Arrived",
@@ -102,7 +106,9 @@ __all__ = [
     "decode_answer",
     "encode_event",
     "encode_settled",
+    "is_unicode",
     "recorded_run",
     "sample_times",
+    "stand_in",
     "wire_reasons",
 ]

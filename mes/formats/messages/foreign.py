@@ -31,9 +31,13 @@ class Unfit(ValueError):  # noqa: N818 - it is the report that does not fit
 
 
 class ForeignRunReported(RunReported, frozen=True, omit_defaults=True, dict=True):
-    """A run read from another format; `notes` are what that format says beside it, for people to read."""
+    """A run read from another format; `notes` are what that format says beside it, for people to read.
+
+    `doubts` say why its claim of pass can't be believed.
+    """
 
     notes: dict[str, Any] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
 
 
 class ForeignReport(Struct, frozen=True, omit_defaults=True):
@@ -148,6 +152,7 @@ def _reported(report: ForeignReport | RunOfLines, run: ForeignRun) -> ForeignRun
         ],
         "defects": [one._asdict() for one in run.defects],
         "notes": run.notes,
+        "doubts": run.doubts,
     }
     try:
         return msgspec.convert(plain, ForeignRunReported)

@@ -75,7 +75,7 @@ def unstorable(value: Any, at: str = "") -> Iterator[Mend]:
             rest += [(f"{path}[{index}]", inner) for index, inner in enumerate(one)]
         elif isinstance(one, str) and "\0" in one:
             yield Mend(path, "a text can't hold NUL (\\u0000)")
-        elif isinstance(one, str) and not _is_unicode(one):
+        elif isinstance(one, str) and not is_unicode(one):
             yield Mend(path, "a text can't hold half a surrogate pair")
         elif isinstance(one, float) and not math.isfinite(one):
             yield Mend(path, "JSON has no NaN or Infinity, and numbers must fit a double; leave the value out")
@@ -153,7 +153,8 @@ def _join(*parts: str) -> str:
     return ".".join(part for part in parts if part).replace(".[", "[")
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written as UTF-8: it holds no half of a surrogate pair."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 

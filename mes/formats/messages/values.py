@@ -36,7 +36,8 @@ Scalar: TypeAlias = Integer | float | bool | FreeText | None
 Value: TypeAlias = Scalar | Annotated[tuple[Scalar, ...], Meta(max_length=100_000)]
 """A measured value: a number, truth value, text, null, or a list of those."""
 
-YEARS: Final = range(2000, 2201)
+YEARS: Final = range(1970, 2201)
+"""A clock that was never set begins in 1970: what such a station says is as of its arrival."""
 QUANTITY_MAX: Final = Decimal(10) ** 12
 _MILLIONTH: Final = Decimal("0.000001")
 

@@ -20,7 +20,7 @@ SCHEMA, RUN, STEP = "schemaVersion", "testRunArtifact", "testStepArtifact"
 BROKEN, UNREADABLE = "broken", "unreadable"
 SEQUENCE_MAX: Final = 2**31 - 1
 TEXT_MAX: Final = 256 * 1024
-_YEARS: Final = range(2000, 2201)
+_YEARS: Final = range(1970, 2201)
 _Scalar: Final = (str, bool, int, float)
 
 REQUIRED: Final[dict[str, dict[str, tuple[type, ...]]]] = {
@@ -92,7 +92,7 @@ def place(given: Any) -> dict[str, Any] | str | None:
     """
     value = _decoded(given) if isinstance(given, str) else given
     if value is None and isinstance(given, str):
-        return _stand_in(given) or (None if not given.lstrip().startswith("{") else "it is not JSON")
+        return stand_in(given) or (None if not given.lstrip().startswith("{") else "it is not JSON")
     if not isinstance(value, dict):
         return f"it is {show(value)}; a line is an object"
     number = value.get("sequenceNumber")
@@ -137,10 +137,11 @@ def _decoded(text: str) -> Any:
         return None
 
 
-def _stand_in(text: str) -> dict[str, Any] | None:
+def stand_in(text: str, because: str | None = None) -> dict[str, Any] | None:
     """An object in the place of a text that can't be read; None where not even its number can be made out.
 
-    It holds the digest of the text, so that other texts under its number are seen to be others.
+    It holds the digest of the text, so that other texts under its number are seen to be others, and why it can't be
+    read: `because` of something that only the caller knows, or by what is wrong with it.
     """
     if "{" not in text:
         return None
@@ -153,7 +154,7 @@ def _stand_in(text: str) -> dict[str, Any] | None:
     if len(text) > TEXT_MAX:
         problem = f"it has {len(text)} characters; at most {TEXT_MAX} are read"
     digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-    why = {"problem": problem, "hides_value": hides_value, "sha256": digest}
+    why = {"problem": because or problem, "hides_value": hides_value, "sha256": digest}
     return {"sequenceNumber": number, UNREADABLE: why} | ({"timestamp": at} if moment(at) else {})
 
 

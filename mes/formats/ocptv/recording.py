@@ -113,7 +113,7 @@ class Recording:
         if run is None:
             return Reading(None, (reason("unreadable", f"data.lines: {self.nothing}.", field="data.lines"),))
         gaps = [f"Lines {first} to {last} are missing." for first, last in self.gaps[:PROBLEMS_MAX]]
-        problems = [*told.doubts, *gaps, *self.problems, *told.problems][:PROBLEMS_MAX]
+        problems = [*gaps, *self.problems, *told.problems][:PROBLEMS_MAX]
         return Reading(run._replace(notes=run.notes | {"problems": problems}) if problems else run)
 
 

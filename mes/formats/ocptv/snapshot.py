@@ -92,26 +92,16 @@ class Snapshot:
     hiding: Sequence[int] = ()
 
     @property
-    def outcome(self) -> str:
-        """What the run comes to: the diagnostic's claim, but a pass that rests on values which nobody could read.
-
-        That is the diagnostic's error, unless a value that could be read failed: then the run fails by that.
-        """
-        if self.doubts and not any(one.outcome == FAIL for one in self.reported()):
-            return ERROR
-        return self.claim
-
-    @property
-    def doubts(self) -> list[str]:
-        """Why a claim of pass is not believed, as sentences for people."""
-        if self.claim != PASS or not self.hiding:
-            return []
+    def doubts(self) -> tuple[str, ...]:
+        """Why a claim of pass can't be believed, as sentences for people."""
+        if self.outcome != PASS or not self.hiding:
+            return ()
         shown = ", ".join(map(str, self.hiding[:5])) + (" …" if len(self.hiding) > 5 else "")
         where = f"line{'s' if len(self.hiding) > 1 else ''} {shown}"
-        return [f"The diagnostic claims a pass; a measured value may have been in {where}, which can't be read."]
+        return (f"The diagnostic claims a pass; a measured value may have been in {where}, which can't be read.",)
 
     @property
-    def claim(self) -> str:
+    def outcome(self) -> str:
         """The diagnostic's claim on our scale.
 
         An end that the format does not allow is the diagnostic's error, as is a pass of what never started.
@@ -159,6 +149,7 @@ class Snapshot:
             measurements=self.reported(),
             defects=tuple(_defects(self)),
             notes=_notes(self),
+            doubts=self.doubts,
         )
 
 
@@ -246,7 +237,7 @@ def _check(told: Snapshot) -> None:
         told.problems.append("No testRunStart came.")
     if told.end and (told.end["status"], told.end["result"]) not in OUTCOMES:
         told.problems.append(f"The run ended with {told.end['status']} and {told.end['result']}, which is no end.")
-    if told.claim == PASS:
+    if told.outcome == PASS:
         failed = [step.name[:60] for step in told.steps.values() if step.status == "ERROR"]
         told.problems += [f"The step {name} ended with ERROR and the run with PASS." for name in failed]
     if told.end:
@@ -294,7 +285,6 @@ def _defects(told: Snapshot) -> Iterator[Defect]:
 def _notes(told: Snapshot) -> dict[str, Any]:
     notes = {
         "format": "ocptv",
-        "claim": told.claim if told.claim != told.outcome else None,
         "dut": told.start.get("dutInfo"),
         "command": told.start.get("commandLine"),
         "parameters": told.start.get("parameters"),
