@@ -9,7 +9,7 @@ from typing import Final
 
 from mes.doctor.broker import Patient
 from mes.doctor.findings import Finding
-from mes.doctor.trial import QUIET_S, Refused, Trial, connected
+from mes.doctor.trial import Refused, Trial, connected
 from mes.mqtt import topics
 from mes.mqtt.address import Broker
 
@@ -70,7 +70,7 @@ def _speaks(tried: Patient, login: Broker, own: str, other: str) -> Finding:
             # A connection for each: some brokers end one that says what it may not.
             with connected(login, f"{tried.name}-mouth") as station:
                 station.publish(topic, mark)
-        if not mes.wait(lambda: _heard(mes, last), QUIET_S):
+        if not mes.wait(lambda: _heard(mes, last)):
             text = f"What {own} says under its own name does not reach the MES."
             return Finding(AREA, f"{own} speaks as itself only", "error", text, f"Let it write its topics. {SEE}")
         through = sorted(topic.rpartition(f"/{other}/")[2] for mark, topic in forged.items() if _heard(mes, mark))
@@ -92,7 +92,7 @@ def _hears(tried: Patient, login: Broker, own: str, other: str) -> Finding:
             mes.say(topic, mark)
         last = next(marks)
         mes.say(topics.topic(own, topics.RECEIPTS), last)
-        if not station.wait(lambda: _heard(station, last), QUIET_S):
+        if not station.wait(lambda: _heard(station, last)):
             return Finding(AREA, check, "error", f"{own} does not hear its own receipts.", f"Let it read them. {SEE}")
         through = sorted(topic for mark, topic in others.items() if _heard(station, mark))
     if through:

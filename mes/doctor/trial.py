@@ -14,7 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from mes.mqtt.address import Broker
 
 PATIENCE_S: Final = 10.0
-QUIET_S: Final = 2.0
+QUIET_S: Final = 5.0
 """Where nothing came for so long, nothing more is waited for."""
 
 
