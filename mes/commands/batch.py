@@ -1,7 +1,7 @@
 """One transaction's worth of messages on their way into the record: gate, names, fold, journal, fates."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from mes.commands.entrance import Locking, Passage, at_any_time
 from mes.commands.folding import Folded, Folding
 from mes.commands.inventories import inventory_reasons
 from mes.commands.journalling import Recorder
-from mes.commands.live_failures import tell_live_failures
+from mes.commands.live_failures import stop_of, tell_live_failures, watches
 from mes.commands.recognition import Waiting, look_up, said_at
 from mes.commands.recordings import Recordings
 from mes.commands.translation import Translation, Translator, ticket
@@ -23,8 +23,8 @@ from mes.db.lots import receive_lots
 from mes.db.runs import operator_numbers, store_runs
 from mes.db.samples import store_stretches
 from mes.db.stations import Heard, note_heard, note_status
-from mes.domain import live_limits
 from mes.domain.facts import PartInstalled, SamplesTaken, UnitIdentified
+from mes.domain.live_limits import CODE
 from mes.domain.refusals import Reason, reason
 from mes.formats.messages import FOREIGN, TYPES, Arrived, Fate, Message, Unreadable, decode
 
@@ -207,7 +207,7 @@ class Batch:
             settled[index] = Settled(messages[index].station, messages[index].id, "id", DUPLICATE, ())
         await self._apply(list(made.values()))
         for index, one in made.items():
-            settled[index] = Settled(one.message.station, one.message.id, "id", APPLIED, _once(one.deviations))
+            settled[index] = Settled(one.message.station, one.message.id, "id", APPLIED, _once(_answered(one)))
         return [settled[index] for index in range(len(messages))]
 
     async def _extend_recordings(self, made: dict[int, Translation]) -> list[int]:
@@ -240,20 +240,21 @@ class Batch:
         for one in made:
             if one.entry and one.events is not None:
                 folding.stand_in(one.entry, one.events, taken_back=one.taken_back)
-        why = {
+        why = {  # what a nonconformance says that a run opens
             key: inbox.reasons_text(reasons)
             for one in made
-            if one.entry and (reasons := _why(one))
+            if one.entry and one.run and (reasons := one.run.judgement.reasons)
             for key in folding.keys_of(one.entry)
         }
         folded = await folding.fold(entries, why)
         for one in made:
             if one.entry:
                 for key in folding.keys_of(one.entry):
-                    one.deviations.extend(_with_unit(one, folded.deviations.get(key, ())))
+                    one.deviations.extend(folded.deviations.get(key, ()))
                 one.deviations.extend(_not_received(one, folding))
+                one.deviations.extend(_to_stop(one, folding))
         await self._store(made)
-        await tell_live_failures(self.connection, folding, folded)
+        await tell_live_failures(self.connection, _may_have_failed_live(made, folding, folded))
         await self._read_inventories([one for one in made if one.inventory], folding)
         await self.recorder.record(made, folding, folded)
 
@@ -295,6 +296,13 @@ def _tell_alike(messages: dict[int, Message], admitted: dict[int, Message], sett
             settled[index] = waiting[m.source, m.id]
 
 
+def _answered(made: Translation) -> Sequence[Reason]:
+    """What a station is told of its message: what is odd, and why its run is not what it claims."""
+    if made.run is None or made.run.judgement.verdict == made.run.claim:
+        return made.deviations
+    return [*made.run.judgement.reasons, *made.deviations]
+
+
 def _once(reasons: Sequence[Reason]) -> tuple[Reason, ...]:
     """Each code once: the first with it says it best."""
     if len(reasons) < 2:
@@ -307,20 +315,20 @@ def _conflict(message: Message, before: Seen) -> Reason:
     return reason("conflicting_report", text, source=before.source, id=before.id)
 
 
-def _why(made: Translation) -> tuple[Reason, ...]:
-    """What a nonconformance says that this opens."""
-    if made.run:
-        return made.run.judgement.reasons
+def _to_stop(made: Translation, folding: Folding) -> Iterable[Reason]:
+    """That the run has failed which these samples are of, and goes on: it is said with each of its messages."""
     what = made.entry.what if made.entry else None
-    return live_limits.shown(what) if isinstance(what, SamplesTaken) else ()
+    if isinstance(what, SamplesTaken):
+        unit = folding.units[what.unit]
+        if stop := stop_of(unit.progress, what, unit.serial, folding.watched.stays):
+            yield stop
 
 
-def _with_unit(made: Translation, reasons: Iterable[Reason]) -> Iterator[Reason]:
-    """Reasons that make the station stop a run name the unit as the station does: the fold knows its internal id."""
-    for one in reasons:
-        if one.code == live_limits.CODE:
-            one = one._replace(facts={**one.facts, "unit": made.subjects[0].name})
-        yield one
+def _may_have_failed_live(made: Sequence[Translation], folding: Folding, folded: Folded) -> set[str]:
+    """Units of whose runs the rows may have to be judged anew: by what was folded, or because a row is new."""
+    changed = {one.run.unit_id for one in made if one.run} | {one.unit for one in folded.refolded}
+    failed = {unit for unit, attempt in folded.attempts if CODE in attempt.deviations}
+    return failed | {unit for unit in changed if watches(folding.units[unit].definition)}
 
 
 def _not_received(made: Translation, folding: Folding) -> list[Reason]:

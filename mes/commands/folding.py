@@ -16,15 +16,17 @@ from typing import NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mes.commands.entrance import Locking, at_any_time
+from mes.commands.live_failures import Watched, breaks_of, watch
 from mes.commands.material import load, with_lots
 from mes.commands.slice import AssemblySlice, assembly_slice
 from mes.db.attempts import replace_attempts, save_attempts
 from mes.db.entries import entries_of
 from mes.db.holds import holds_on
+from mes.db.inbox import reasons_text
 from mes.db.installations import correct, stays_in
 from mes.db.nonconformances import Opened, open_nonconformances, reopen_others, settle_nonconformances, withdraw_others
 from mes.db.units import LockedUnit, lock_units, save_units
-from mes.domain.as_built import PositionChanged, fit, position_changes
+from mes.domain.as_built import fit, position_changes
 from mes.domain.assembly import Stay, fold_assembly
 from mes.domain.facts import (
     Entry,
@@ -34,13 +36,15 @@ from mes.domain.facts import (
     MaterialUnloaded,
     PartInstalled,
     PartRemoved,
+    SamplesTaken,
     UnitId,
 )
 from mes.domain.hold import Hold, concerning
+from mes.domain.live_limits import LimitBroken
 from mes.domain.material import is_material
 from mes.domain.nonconformance import Nonconformance, Settlement
 from mes.domain.refusals import Reason
-from mes.domain.unit import Attempt, State, UnitHistory, apply, fold_unit, is_late, subject_of
+from mes.domain.unit import Attempt, Event, State, UnitHistory, apply, fold_unit, is_late, subject_of
 
 
 class Move(NamedTuple):
@@ -82,7 +86,8 @@ class Folding:
         self._locking = locking
         self.units: dict[UnitId, LockedUnit] = {}
         self.folded = Folded()
-        self._events_of: dict[Key, tuple[Entry, ...]] = {}
+        self.watched = Watched()
+        self._events_of: dict[Key, tuple[Entry | LimitBroken, ...]] = {}
         self._entries: dict[UnitId, list[Entry]] = defaultdict(list)
         self._taken_back: set[UnitId] = set()
         self._lots: dict[UnitId, set[LotId]] = defaultdict(set)
@@ -108,7 +113,7 @@ class Folding:
 
     async def fold(self, entries: Sequence[Entry], reasons_of: dict[Key, str]) -> Folded:
         """Fold new entries, of any kinds and units. `reasons_of`: why, as JSON, of those that open nonconformances."""
-        events: dict[UnitId, list[Entry | PositionChanged]] = defaultdict(list)
+        events: dict[UnitId, list[Event]] = defaultdict(list)
         for entry in entries:
             unit = subject_of(entry.what)
             if unit is not None:
@@ -118,6 +123,7 @@ class Folding:
         async with self._locking(self.connection, bool(scans)):
             await self.lock(unit for entry in entries for unit in units_of(entry))
             taken_back = self._taken_back | await self._assemble(scans, events)
+        taken_back |= await self._watch([entry for entry in entries if isinstance(entry.what, SamplesTaken)], events)
         holds = await self._holds(events.keys() | taken_back)
         late = {one for one in events if any(is_late(self.units[one].progress, event) for event in events[one])}
         again = late | taken_back
@@ -125,12 +131,21 @@ class Folding:
             self._apply(self.units[unit], events[unit], holds)
         if again:
             await self._fold_again(again, holds)
-        await self._store(reasons_of)
+        broken = {key: reasons_text((why,)) for key, why in self.watched.reasons.items()}
+        await self._store({**reasons_of, **broken})
         return self.folded
 
-    async def _assemble(
-        self, entries: Sequence[Entry], events: dict[UnitId, list[Entry | PositionChanged]]
-    ) -> set[UnitId]:
+    async def _watch(self, sampled: Sequence[Entry], events: dict[UnitId, list[Event]]) -> set[UnitId]:
+        """Work out what telemetry broke; adds it to `events`. Returns the units of which an earlier break is no more."""
+        self.watched = await watch(self.connection, sampled, self.at)
+        for entry in sampled:
+            broken = self.watched.events.get(entry.key, ())
+            self._events_of[entry.key] = tuple(broken)
+            for event in broken:
+                events[event.unit].append(event)
+        return self.watched.taken_back
+
+    async def _assemble(self, entries: Sequence[Entry], events: dict[UnitId, list[Event]]) -> set[UnitId]:
         """Work out the stays again; adds the parents' position changes to `events`.
 
         Returns the units that had been told of a position change which turns out not to have been.
@@ -165,7 +180,7 @@ class Folding:
         return loaded.scans
 
     def _tell_parents(
-        self, touched: AssemblySlice, stays: Sequence[Stay], events: dict[UnitId, list[Entry | PositionChanged]]
+        self, touched: AssemblySlice, stays: Sequence[Stay], events: dict[UnitId, list[Event]]
     ) -> set[UnitId]:
         before, after = _by_parent(stored.stay for stored in touched.stored), _by_parent(stays)
         taken_back = set()
@@ -205,7 +220,7 @@ class Folding:
         lots = {*unit.progress.contents, *self._lots.get(unit.id, ())}
         return concerning(holds, unit=unit.id, part=unit.part, order=unit.order_number, lots=lots)
 
-    def _apply(self, unit: LockedUnit, events: list[Entry | PositionChanged], holds: Sequence[Hold]) -> None:
+    def _apply(self, unit: LockedUnit, events: list[Event], holds: Sequence[Hold]) -> None:
         concerned, folded, definition = self._concerning(holds, unit), self.folded, unit.definition
         for event in sorted(events, key=attrgetter("key")) if len(events) > 1 else events:
             key = event.key
@@ -231,7 +246,7 @@ class Folding:
             subject = subject_of(entry.what)
             if subject is not None:
                 recorded[subject].append(entry)
-        stays = await stays_in(self.connection, ids)
+        stays, broken = await stays_in(self.connection, ids), await breaks_of(self.connection, ids)
         histories: dict[UnitId, UnitHistory] = {}
         for one in sorted(ids):
             unit = self.units[one]
@@ -239,7 +254,7 @@ class Folding:
             histories[one] = fold_unit(
                 unit.definition,
                 [*recorded[one], *new],
-                position_changes(stays.get(one, ()), unit.definition),
+                [*position_changes(stays.get(one, ()), unit.definition), *broken.get(one, ())],
                 self._concerning(holds, unit),
                 unit.order_ended_at,
             )

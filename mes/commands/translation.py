@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from mes.commands.inventories import items_of
@@ -98,7 +98,7 @@ def _natural_key(message: Message) -> list[Any] | None:
         child = data.child
         return [message.type, data.parent, data.position, child.part, child.serial, child.lot, child.maker, data.at]
     if isinstance(data, wire.SamplesTaken):
-        return ["samples", data.run or [data.unit, data.step], data.start, sorted(data.channels)]
+        return ["samples", data.unit, data.step, data.run, data.start, sorted(data.channels)]
     if isinstance(data, wire.StepStarted | wire.StepCompleted):
         return [message.type, data.unit, data.step, data.run, data.at]
     if isinstance(data, wire.InventoryRead):
@@ -135,7 +135,7 @@ class Translator:
         if isinstance(data, wire.OcptvLines):
             return self._lines(message, data, at, received_at)
         if isinstance(data, wire.SamplesTaken):
-            return self._samples(message, data, at)
+            return self._samples(message, data, at, received_at)
         if isinstance(data, wire.PartInstalled | wire.PartRemoved):
             return self._assembly(message, data, at)
         if isinstance(data, wire.PartReceived):
@@ -220,22 +220,29 @@ class Translator:
         made.stream = Stream(data, unit, station, product, self._operator(data.operator), at, received_at)
         return made
 
-    def _samples(self, message: Message, data: wire.SamplesTaken, at: datetime) -> Translation:
+    def _samples(self, message: Message, data: wire.SamplesTaken, at: datetime, received_at: datetime) -> Translation:
         station = self.names.station(message)
         unit = self.names.unit(data.unit, data.step)
-        what = facts.SamplesTaken(unit.id, data.step, station, data.run, self._excursions(unit, data))
-        made = Translation(message, self._entry(message, at, what), (_subject(unit),))
+        what = facts.SamplesTaken(unit.id, data.step, station, data.run, *self._excursions(unit, data, received_at))
+        # Telemetry moves a unit by the limits that it breaks: those are events of their own.
+        made = Translation(message, self._entry(message, at, what), (_subject(unit),), events=())
         clock = data.start, data.period_s, data.offsets_s
         made.stretches = Stretches(unit.id, data.step, station.name, data.run, *clock, data.channels)
         made.data["digest"] = data.digest.hex()
         return made
 
-    def _excursions(self, unit: NamedUnit, data: wire.SamplesTaken) -> tuple[Excursion, ...] | None:
+    def _excursions(
+        self, unit: NamedUnit, data: wire.SamplesTaken, received_at: datetime
+    ) -> tuple[tuple[Excursion, ...] | None, datetime | None]:
+        """What is beyond watched limits, and when the first sample was taken: its last one is no later than it came."""
         product = self.names.products.get(unit.product_id or "")
         watched = product.criteria.watched if product else None
         if watched is None or data.purpose != facts.PRODUCTION:
-            return None
-        return tuple(excursions(data.channels, watched, data.start, sample_times(data))) or None
+            return None, None
+        times = sample_times(data)
+        lasted = timedelta(seconds=times[-1])
+        found = tuple(excursions(data.channels, watched, times, data.period_s))
+        return (found, effective_at(data.start + lasted, received_at) - lasted) if found else (None, None)
 
     def _assembly(self, message: Message, data: wire.PartInstalled | wire.PartRemoved, at: datetime) -> Translation:
         self.names.station(message)

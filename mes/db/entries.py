@@ -40,7 +40,7 @@ TYPES: dict[type, str] = {
 """The journal's type of each kind of fact and decision."""
 
 _KINDS: dict[str, Any] = {kind.__name__: kind for kind in get_args(What)}
-_TIMES = frozenset({"started_at", "ended_at", "valid_until"})
+_TIMES = frozenset({"started_at", "ended_at", "valid_until", "start"})
 
 
 def entry_data(entry: Entry) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def _value(name: str, value: Any) -> Any:
     if name == "station":
         return Station(value["name"], value["kind"])
     if name == "excursions":
-        return tuple(Excursion(*one) for one in value)
+        return tuple(Excursion(*one) for one in value if len(one) == len(Excursion._fields))
     if name == "identifiers":
         return tuple((kind, text) for kind, text in value)
     return value

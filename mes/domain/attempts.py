@@ -4,8 +4,8 @@ FAIL is the product's: it always fails the step and opens a nonconformance. A pa
 blocking was noted at its start or end. ERROR and the rest are the station's: they end the attempt and move nothing.
 """
 
-from datetime import datetime
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 
 from mes.domain import live_limits
 from mes.domain.facts import (
@@ -18,6 +18,7 @@ from mes.domain.facts import (
     RunInterrupted,
     RunReported,
     Station,
+    StepAnswered,
     StepCompleted,
     StepStarted,
 )
@@ -26,6 +27,11 @@ from mes.domain.nonconformance import PASSED_ON_RETEST
 from mes.domain.progress import PASSED, Attempt, OpenAttempt
 from mes.domain.refusals import Reason, reason
 from mes.domain.turn import Turn
+
+
+NOT_ASKED: Final = "not_asked"
+CLOCK_BEHIND_MAX: Final = timedelta(seconds=5)
+"""A clock that is further behind is told so at the station; its starts are told apart from those not asked for."""
 
 
 class End(NamedTuple):
@@ -44,7 +50,7 @@ def started(turn: Turn, what: StepStarted) -> None:
     if what.run and _is_known(turn, what.station.name, what.run):
         return
     if not what.run:
-        live_limits.ended(turn, what.station.name, what.step, None)
+        live_limits.begins(turn, what.station.name, what.step)
     opened = _open(turn, what, turn.key.at)
     turn.attempts.append(_as_recorded(opened))
     turn.settle()
@@ -90,6 +96,19 @@ def reconsider(turn: Turn) -> None:
             turn.attempts.append(_as_recorded(attempt))
 
 
+def granted(turn: Turn, what: StepAnswered) -> None:
+    """Forgive a start that it seems not to have been asked for: its station's clock is a little behind ours.
+
+    It began by that before it was granted. Whoever has a step in progress is granted none, so it did ask first.
+    """
+    for attempt in turn.progress.in_progress(what.step):
+        since = turn.key.at - attempt.started_at
+        if attempt.station == what.station.name and NOT_ASKED in attempt.deviations and since <= CLOCK_BEHIND_MAX:
+            attempt.deviations = tuple(code for code in attempt.deviations if code != NOT_ASKED)
+            turn.attempts.append(_as_recorded(attempt))
+            turn.asked.append(attempt.opened_by)
+
+
 def _came_in_time(turn: Turn, step: str, code: str) -> bool:
     if code == "predecessor_open":
         return not open_before(turn.progress, turn.route, step)
@@ -130,7 +149,7 @@ def _against(turn: Turn, step: str, station: Station, at: datetime) -> list[Reas
     definition = turn.route.definition
     found = list(reasons_against(turn.progress, definition, step, station, at, turn.holds, turn.order_closed_at))
     if not_asked(turn.progress, step, station, at):
-        found.append(reason("not_asked", step=step, station=station.name))
+        found.append(reason(NOT_ASKED, step=step, station=station.name))
     return found
 
 
@@ -188,7 +207,7 @@ def _end(turn: Turn, what: StepCompleted | RunReported, attempt: OpenAttempt | N
     attempt.run = attempt.run or what.run
     attempt.has_operator = attempt.has_operator or bool(what.operator)
     turn.progress.open.remove(attempt)
-    broken = live_limits.ended(turn, attempt.station, attempt.step, what.run)
+    broken = live_limits.ended(turn, attempt.station, attempt.step, attempt.run)
     if broken:
         end = end._replace(outcome=FAIL)
     if what.run:

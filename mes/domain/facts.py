@@ -177,7 +177,7 @@ class RunInterrupted(NamedTuple):
 class SamplesTaken(NamedTuple):
     """Telemetry of a step in progress was stored. It moves the unit only if a watched limit was broken too long.
 
-    `excursions` are those beyond watched limits (`watch.Excursion`).
+    `excursions` are those beyond watched limits (`watch.Excursion`), `start` is the effective time of the first sample.
     """
 
     unit: UnitId
@@ -185,6 +185,7 @@ class SamplesTaken(NamedTuple):
     station: Station
     run: str | None = None
     excursions: tuple[Excursion, ...] | None = None
+    start: datetime | None = None
 
 
 class InventoryRead(NamedTuple):

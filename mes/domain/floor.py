@@ -13,6 +13,7 @@ from mes.domain.as_built import fit, position_changes
 from mes.domain.assembly import Stay, fold_assembly
 from mes.domain.facts import Entry, Key, PartInstalled, UnitId, in_order
 from mes.domain.hold import Hold, concerning
+from mes.domain.live_limits import breaks
 from mes.domain.material import Loading, fold_material, with_lot
 from mes.domain.nonconformance import Nonconformance
 from mes.domain.product import Definition
@@ -52,6 +53,7 @@ def fold_floor(
     for entry in ordered:
         _note(floor, entry.key, misfits(entry, definitions))
     stays_in = _grouped(floor.stays, lambda stay: stay.parent)
+    broken = breaks(ordered)
     entries_of = _grouped(ordered, lambda entry: subject_of(entry.what))
     for unit in dict.fromkeys((*definitions, *entries_of, *stays_in)):
         definition, stays = definitions.get(unit), stays_in.get(unit, [])
@@ -61,7 +63,7 @@ def fold_floor(
         history = fold_unit(
             definition,
             entries_of.get(unit, ()),
-            position_changes(stays, definition),
+            [*position_changes(stays, definition), *broken.get(unit, ())],
             concerning(holds, unit=unit, part=part, order=order, lots=lots),
             (orders_closed_at or {}).get(order or ""),
         )

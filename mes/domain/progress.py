@@ -107,6 +107,15 @@ class OpenAttempt:
     interrupted: bool = False
 
 
+class Failing(NamedTuple):
+    """A run that has failed while it is on: the channel that broke its limit. `run` is None where nobody named it."""
+
+    station: str
+    step: str
+    run: str | None
+    channel: str
+
+
 @dataclass(slots=True)
 class Progress:
     """A unit's state and what the next event needs.
@@ -114,7 +123,7 @@ class Progress:
     `positions` says what is in the positions of its definition, `unfit` which of them hold something that is not
     approved or not enough; `ended_runs` the outcome of each attempt that had a run name, by station/run; `grants`
     until when a step may start, by step/station; `nonconformances` those not settled, with their step ("" if none).
-    `beyond` and `broken` are what telemetry of runs shows: see `live_limits`.
+    `failing` are runs in which a watched limit was broken and whose end did not come yet.
     """
 
     state: State
@@ -126,8 +135,7 @@ class Progress:
     unfit: set[str] = field(default_factory=set)
     nonconformances: dict[str, str] = field(default_factory=dict)
     grants: dict[str, str] = field(default_factory=dict)
-    beyond: dict[str, str] = field(default_factory=dict)
-    broken: dict[str, str] = field(default_factory=dict)
+    failing: list[Failing] = field(default_factory=list)
     received_at: datetime | None = None
     packed_at: datetime | None = None
     packed_into: str | None = None
@@ -183,6 +191,8 @@ class Progress:
             plain["steps"] = {name: _plain_step(step) for name, step in self.steps.items()}
         if self.open:
             plain["open"] = [_plain_open(one) for one in self.open]
+        if self.failing:
+            plain["failing"] = [list(one) for one in self.failing]
         if self.unfit:
             plain["unfit"] = sorted(self.unfit)
         for name in _TEXT_MAPS:
@@ -210,8 +220,7 @@ class Progress:
             unfit=set(get("unfit", ())),
             nonconformances=dict(get("nonconformances", _NOTHING)),
             grants=dict(get("grants", _NOTHING)),
-            beyond=dict(get("beyond", _NOTHING)),
-            broken=dict(get("broken", _NOTHING)),
+            failing=[Failing(*one) for one in get("failing", ())],
             received_at=_time(get("received_at")),
             packed_at=_time(get("packed_at")),
             packed_into=get("packed_into"),
@@ -222,7 +231,7 @@ class Progress:
 
 _NOTHING: Mapping[str, Any] = {}
 _STATES = {state.value: state for state in State}
-_TEXT_MAPS = ("ended_runs", "positions", "nonconformances", "grants", "beyond", "broken")
+_TEXT_MAPS = ("ended_runs", "positions", "nonconformances", "grants")
 _TIMES = ("received_at", "packed_at", "shipped_at", "scrapped_at")
 
 

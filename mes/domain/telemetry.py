@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from math import isfinite
 from typing import Any, NamedTuple
 
 SAMPLES_MAX = 5_000
@@ -41,12 +42,21 @@ class Extremes(NamedTuple):
 
 
 def extremes(values: Sequence[Any]) -> Extremes | None:
-    """Smallest, largest and mean of the samples that are no gap; None where all are."""
+    """Smallest, largest and mean of the samples that are no gap, finite as these are; None where all are gaps."""
     try:
-        return Extremes(min(values), max(values), sum(values) / len(values))
+        return Extremes(min(values), max(values), _mean(values))
     except TypeError:  # there are gaps
         known = [value for value in values if value is not None]
         return extremes(known) if known else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean, also of values whose sum is more than a double holds."""
+    mean = sum(values) / len(values)
+    if isfinite(mean):
+        return mean
+    mean = sum(value / len(values) for value in values)  # by a last digit it may still be too large
+    return min(max(mean, min(values)), max(values))
 
 
 def merged(stretches: Iterable[Stretch]) -> Iterator[Stretch]:

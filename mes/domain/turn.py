@@ -16,6 +16,7 @@ class Turn:
     """The unit's progress, changed in place, and what the event did besides."""
 
     __slots__ = (
+        "asked",
         "attempts",
         "deviations",
         "holds",
@@ -35,6 +36,8 @@ class Turn:
         self.key = key
         self.holds = holds
         self.order_closed_at = order_closed_at
+        self.asked: list[Key] = []
+        """Starts that turned out to have been asked for."""
         self.attempts: list[Attempt] = []
         self.deviations: list[Reason] = []
         self.opened: list[Nonconformance] = []

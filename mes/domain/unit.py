@@ -1,8 +1,9 @@
 """One unit's life: the second layer of the fold.
 
-A unit's progress is a function of the set of its own entries and of what happened in its positions, taken in the
-order of the floor. `apply` folds one event that is newer than all before onto a progress; `fold_unit` folds the whole
-set, and applying it event by event gives the same. An event that is older makes the unit be folded again.
+A unit's progress is a function of the set of its own entries, of what happened in its positions and of the limits that
+its telemetry broke, taken in the order of the floor. `apply` folds one event that is newer than all before onto a
+progress; `fold_unit` folds the whole set, and applying it event by event gives the same. An event that is older makes
+the unit be folded again.
 
 Facts are never refused: what should not have happened is recorded with deviations, and the rules decide what it moves.
 """
@@ -20,7 +21,6 @@ from mes.domain.facts import (
     PartReceived,
     RunInterrupted,
     RunReported,
-    SamplesTaken,
     ShipmentDecided,
     StepAnswered,
     StepCompleted,
@@ -32,6 +32,7 @@ from mes.domain.facts import (
 )
 from mes.domain.gates import reasons_against, reasons_against_leaving
 from mes.domain.hold import Hold
+from mes.domain.live_limits import LimitBroken
 from mes.domain.nonconformance import (
     CONTRADICTION,
     DECIDED,
@@ -67,11 +68,14 @@ __all__ = [
     "subject_of",
 ]
 
-Event = Entry | PositionChanged
+Event = Entry | PositionChanged | LimitBroken
 
 
 class Outcome(NamedTuple):
-    """What one event did to a unit: attempts as they are now, what was odd, the move, nonconformances."""
+    """What one event did to a unit: attempts as they are now, what was odd, the move, nonconformances.
+
+    `asked` are starts, by their keys, of which it is known now that they were asked for.
+    """
 
     attempts: Sequence[Attempt]
     deviations: Sequence[Reason]
@@ -79,6 +83,7 @@ class Outcome(NamedTuple):
     state_after: State
     opened: Sequence[Nonconformance]
     closed: Sequence[Settlement]
+    asked: Sequence[Key] = ()
 
 
 class UnitHistory(NamedTuple):
@@ -103,7 +108,7 @@ def subject_of(what: Any) -> UnitId | None:
 def is_late(progress: Progress, event: Event) -> bool:
     """Whether the unit has to be folded again because something newer was folded before.
 
-    Labels, and telemetry within its limits, move nothing: they are never late.
+    Labels and telemetry move nothing by themselves: they are never late.
     """
     return progress.last_key is not None and event.key < progress.last_key and _matters(event)
 
@@ -124,30 +129,33 @@ def apply(
     before = progress.state
     if isinstance(event, PositionChanged):
         _position_changed(turn, event)
+    elif isinstance(event, LimitBroken):
+        live_limits.broke(turn, event)
     elif rule := _RULES.get(type(event.what)):
         rule(turn, event.what)
     if _matters(event):
         attempts.reconsider(turn)
         progress.last_key = event.key
-    return Outcome(turn.attempts, turn.deviations, before, progress.state, turn.opened, turn.settled)
+    return Outcome(turn.attempts, turn.deviations, before, progress.state, turn.opened, turn.settled, turn.asked)
 
 
 def fold_unit(
     definition: Definition | None,
     entries: Iterable[Entry],
-    position_changes: Iterable[PositionChanged] = (),
+    others: Iterable[PositionChanged | LimitBroken] = (),
     holds: Sequence[Hold] = (),
     order_closed_at: datetime | None = None,
 ) -> UnitHistory:
     """What the set of a unit's events comes to, in whatever order and however often it is given."""
     history = UnitHistory(new_progress(definition), [], {}, {})
     attempts_by_key: dict[Key, Attempt] = {}
-    events: list[Event] = sorted([*in_order(entries), *position_changes], key=lambda event: event.key)
+    events: list[Event] = sorted([*in_order(entries), *others], key=lambda event: event.key)
     for event in events:
         outcome = apply(history.progress, definition, event, holds, order_closed_at)
         note(outcome, event.key, attempts_by_key, history.nonconformances)
         if outcome.deviations:
             history.deviations[event.key] = tuple(outcome.deviations)
+        forgive(history.deviations, outcome.asked)
     history.attempts.extend(attempts_by_key[key] for key in sorted(attempts_by_key))
     return history
 
@@ -167,10 +175,15 @@ def note(
         nonconformances[settled.id] = nonconformances[settled.id]._replace(closed_by=key, settled=settled.how)
 
 
+def forgive(deviations: dict[Key, tuple[Reason, ...]], asked: Iterable[Key]) -> None:
+    """Take back that starts were not asked for (`Outcome.asked`)."""
+    for key in asked:
+        if left := tuple(one for one in deviations.pop(key, ()) if one.code != attempts.NOT_ASKED):
+            deviations[key] = left
+
+
 def _matters(event: Event) -> bool:
-    if isinstance(event, PositionChanged):
-        return True
-    return type(event.what) in _RULES and not (type(event.what) is SamplesTaken and not event.what.excursions)
+    return not isinstance(event, Entry) or type(event.what) in _RULES
 
 
 def _position_changed(turn: Turn, event: PositionChanged) -> None:
@@ -212,6 +225,7 @@ def _answered(turn: Turn, what: StepAnswered) -> None:
     turn.progress.grants.pop(name, None)
     if what.granted and what.valid_until:
         turn.progress.grants[name] = what.valid_until.isoformat()
+        attempts.granted(turn, what)
 
 
 def _disposed(turn: Turn, what: Disposed) -> None:
@@ -290,7 +304,6 @@ _RULES: Mapping[type, Callable[[Turn, Any], None]] = {
     StepCompleted: attempts.completed,
     RunReported: attempts.reported,
     RunInterrupted: attempts.interrupted,
-    SamplesTaken: live_limits.sampled,
     Disposed: _disposed,
     UnitPacked: _packed,
     UnitShipped: _shipped,

@@ -5,6 +5,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from mes.db.excursions import forget_stays
 from mes.db.partitions import drop_partitions
 from mes.db.samples import merge_chunks, merging_alone
 from mes.db.session import Database
@@ -21,6 +22,7 @@ async def run(database: Database, keep_days: int | None = None) -> None:
     while True:
         try:
             await merge(database, datetime.now(UTC))
+            await forget(database, datetime.now(UTC))
             if keep_days is not None:
                 await drop(database, datetime.now(UTC) - timedelta(days=keep_days))
         except Exception as error:
@@ -39,10 +41,18 @@ async def merge(database: Database, at: datetime) -> int:
         merged += rows
 
 
+async def forget(database: Database, at: datetime) -> None:
+    """Forget short excursions beyond limits that nothing is joined with any more."""
+    async with database.transaction() as connection:
+        await forget_stays(connection, at)
+
+
 async def drop(database: Database, before: datetime) -> list[str]:
-    """Drop the months whose telemetry all arrived before a moment."""
+    """Drop the months whose telemetry all arrived before a moment; those that somebody reads are left for next time."""
     async with database.transaction() as connection:
         dropped = await drop_partitions(connection, TABLE, before)
-    if dropped:
-        log.info("dropped telemetry that was kept long enough: %s", ", ".join(dropped))
-    return dropped
+    if dropped.done:
+        log.info("dropped telemetry that was kept long enough: %s", ", ".join(dropped.done))
+    if dropped.put_off:
+        log.warning("telemetry kept long enough is not dropped yet: %s", dropped.reasons)
+    return dropped.done

@@ -9,14 +9,24 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Final, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import uuid_utils
 
 from mes.domain.refusals import Reason, reason
-from mes.formats.messages import MESSAGE_MAX_BYTES, Message, StepAnswered, decode, encode_event, wire_reasons
+from mes.formats.messages import (
+    MESSAGE_MAX_BYTES,
+    Fate,
+    Message,
+    StepAnswered,
+    Unreadable,
+    decode,
+    encode_event,
+    wire_reasons,
+)
 from mes.mqtt import topics
 from mes.mqtt.bridge import Bridge, Delivery
+from mes.mqtt.receipts import write_receipts
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +51,16 @@ class Answer(Protocol):
     def valid_s(self) -> float | None: ...
     @property
     def reasons(self) -> tuple[Reason, ...]: ...
+
+
+class Unasked(NamedTuple):
+    """The fate of what came as an ask and is none."""
+
+    station: str
+    key: str
+    keyed_by: str
+    fate: Fate
+    reasons: tuple[Reason, ...]
 
 
 Decide: TypeAlias = Callable[[Message], Awaitable[Answer]]
@@ -109,7 +129,7 @@ class Answering:
             elif one.id:
                 self._say(address.station, StepAnswered(one.id, False, reasons=wire_reasons(one.reasons)), delivery)
             else:
-                log.warning("an ask of %s can't be read: %s", address.station, one.reasons[0].text)
+                self._refuse(address.station, one)
 
     async def _answer_one(self, asked: Message, delivery: Delivery) -> None:
         try:
@@ -124,6 +144,13 @@ class Answering:
             why = reason("not_applied", "The MES could not decide this; the fault is not the station's.")
             said = StepAnswered(asked.id, False, reasons=wire_reasons((why,)))
         self._say(asked.station, said, delivery)
+
+    def _refuse(self, station: str, one: Unreadable) -> None:
+        """Tell that an ask can't be read of which not even the id is known: as of a fact, by the digest of its bytes."""
+        log.warning("an ask of %s can't be read: %s", station, one.reasons[0].text)
+        refused = Unasked(station, one.sha256, "sha256", "rejected", one.reasons)
+        for receipt in write_receipts([refused], self._source, datetime.now(UTC)):
+            self._bridge.publish(receipt.topic, receipt.payload)
 
     def _say(self, station: str, answer: StepAnswered, delivery: Delivery) -> None:
         payload = encode_event("mes.step.answered", self._source, str(uuid_utils.uuid7()), datetime.now(UTC), answer)

@@ -1,7 +1,7 @@
 """Word to a station that a run has failed while it is on, because a watched limit was broken.
 
-It goes out after the commit that failed the run, and again with every later message of samples that still shows a
-limit broken: a station that did not hear it hears it then.
+It goes out after the commit that failed the run, and again with every later message of samples of that run until it
+ends: a station that did not hear it hears it then.
 """
 
 from collections.abc import Iterable, Iterator

@@ -175,13 +175,13 @@ def sparkline(one: Series, width: int = 240, height: int = 44) -> Sparkline | No
         return None
     lowest, highest = min(point.low for point in one.points), max(point.high for point in one.points)
     length_s = max((one.until - one.since).total_seconds(), 1e-6)
-    spread = (highest - lowest) or 1.0
+    spread = (highest / 2 - lowest / 2) or 0.5  # halves, for the difference of two doubles may be none
 
     def x(at: datetime) -> float:
         return round(2 + (width - 4) * (at - one.since).total_seconds() / length_s, 1)
 
     def y(value: float) -> float:
-        return round(height - 3 - (height - 6) * (value - lowest) / spread, 1)
+        return round(height - 3 - (height - 6) * ((value / 2 - lowest / 2) / spread), 1)
 
     band, line = [], []
     for stretch in _stretches(one.points, gap_s(one)):

@@ -9,14 +9,15 @@ from typing import Any
 
 from mes.domain.as_built import PositionChanged, position_change, position_changes
 from mes.domain.assembly import Assembly, Change, Place, Stay, fold_assembly
-from mes.domain.facts import Entry, Key, PartInstalled, PartRemoved, UnitId
+from mes.domain.facts import Entry, Key, PartInstalled, PartRemoved, SamplesTaken, UnitId
 from mes.domain.floor import Floor, misfits
 from mes.domain.hold import Hold, concerning
+from mes.domain.live_limits import LimitBroken, breaks
 from mes.domain.material import Loading, fold_material, is_material, with_lot
 from mes.domain.nonconformance import Nonconformance
 from mes.domain.product import Definition
 from mes.domain.refusals import Reason
-from mes.domain.unit import Attempt, Event, Progress, apply, fold_unit, is_late, note, subject_of
+from mes.domain.unit import Attempt, Event, Progress, apply, fold_unit, forgive, is_late, note, subject_of
 
 
 def changes_of(
@@ -48,6 +49,7 @@ class IncrementalFloor:
         self._stays: dict[tuple[Key, Any], Stay] = {}
         self._last_scan: Key | None = None
         self._scan_deviations: dict[Key, tuple[Reason, ...]] = {}
+        self._breaks: dict[UnitId, list[LimitBroken]] = {}
         self._plain: dict[UnitId, str] = {}
         self._attempts: dict[UnitId, dict[Key, Attempt]] = {}
         self._nonconformances: dict[UnitId, dict[str, Nonconformance]] = {}
@@ -64,6 +66,8 @@ class IncrementalFloor:
             self._loaded()
         elif isinstance(entry.what, PartInstalled | PartRemoved):
             self._scanned(entry)
+        elif isinstance(entry.what, SamplesTaken):
+            self._sampled(entry.what.unit)
         elif unit := subject_of(entry.what):
             self._apply(unit, entry)
 
@@ -84,6 +88,16 @@ class IncrementalFloor:
             floor.units[unit] = Progress.from_plain(json.loads(plain)), [attempts[key] for key in sorted(attempts)]
             floor.nonconformances.update(self._nonconformances[unit])
         return floor
+
+    def _sampled(self, unit: UnitId) -> None:
+        """Telemetry moves a unit by the limits that it broke."""
+        before, now = self._breaks.get(unit, []), breaks(self.entries.values()).get(unit, [])
+        self._breaks[unit] = now
+        if set(before) - set(now):
+            self._refold(unit)
+            return
+        for event in set(now) - set(before):
+            self._apply(unit, event)
 
     def _loaded(self) -> None:
         """What stations have loaded, again; and every scan, if one took its lot from another loading than was known."""
@@ -139,14 +153,16 @@ class IncrementalFloor:
         outcome = apply(progress, self.definitions.get(unit), event, self._holds(unit))
         note(outcome, event.key, self._attempts[unit], self._nonconformances[unit])
         if outcome.deviations:
-            self._deviations[unit][event.key] = outcome.deviations
+            self._deviations[unit][event.key] = tuple(outcome.deviations)
+        forgive(self._deviations[unit], outcome.asked)
         self._plain[unit] = json.dumps(progress.to_plain())
 
     def _refold(self, unit: UnitId) -> None:
         self.refolds += 1
         definition = self.definitions.get(unit)
         own = [entry for entry in self.entries.values() if subject_of(entry.what) == unit]
-        history = fold_unit(definition, own, self._changes_in(unit), self._holds(unit))
+        others = [*self._changes_in(unit), *self._breaks.get(unit, ())]
+        history = fold_unit(definition, own, others, self._holds(unit))
         self._plain[unit] = json.dumps(history.progress.to_plain())
         self._attempts[unit] = {attempt.opened_by: attempt for attempt in history.attempts}
         self._nonconformances[unit] = history.nonconformances

@@ -119,12 +119,16 @@ def runs_reported(draw: st.DrawFn) -> RunReported:
 
 
 @st.composite
-def excursions(draw: st.DrawFn) -> Excursion:
-    """A channel that is too hot for some minutes, more or less than it may."""
-    first = draw(st.integers(0, 9))
-    last = first + draw(st.integers(0, 3))
-    allowed_s, joined_s = draw(st.sampled_from([0.0, 60.0, 180.0])), draw(st.sampled_from([30.0, 60.0]))
-    return Excursion("temperature", at(first).isoformat(), at(last).isoformat(), allowed_s, joined_s, 99.0, None, 85.0)
+def samples_taken(draw: st.DrawFn) -> SamplesTaken:
+    """Telemetry of a channel that is within its limits, or too hot for some minutes, more or less than it may."""
+    about = draw(UNITS), draw(STEPS), draw(STATIONS), draw(RUNS)
+    if draw(st.booleans()):
+        return SamplesTaken(*about)
+    allowed_s, lasted_s = draw(st.sampled_from([0.0, 60.0, 180.0])), 60.0 * draw(st.integers(0, 3))
+    before, after = draw(st.booleans()), draw(st.booleans())
+    stretch = (0.0, lasted_s, 0.0, lasted_s, -30.0, lasted_s + 30.0)
+    one = Excursion(f"hot-{allowed_s:g}", *stretch, before, after, allowed_s, 99.0, None, 85.0)
+    return SamplesTaken(*about, (one,), at(draw(st.integers(0, 9))))
 
 
 def installs_and_removals() -> st.SearchStrategy[Any]:
@@ -159,7 +163,7 @@ def unit_events() -> st.SearchStrategy[Any]:
         st.builds(StepStarted, UNITS, STEPS, STATIONS, RUNS),
         st.builds(StepCompleted, UNITS, STEPS, STATIONS, st.sampled_from([PASS, FAIL, ABORTED]), RUNS, OPERATORS),
         runs_reported(),
-        st.builds(SamplesTaken, UNITS, STEPS, STATIONS, RUNS, st.none() | excursions().map(lambda one: (one,))),
+        samples_taken(),
         st.builds(StepAnswered, UNITS, STEPS, STATIONS, st.booleans(), st.integers(3, 9).map(at)),
         st.builds(UnitPacked, UNITS),
         st.builds(UnitShipped, UNITS),

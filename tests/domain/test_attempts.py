@@ -281,3 +281,13 @@ def test_what_came_in_the_same_second_as_a_start_came_before_it() -> None:
     assert codes(history, begun) == {"predecessor_open", "as_built_incomplete"}
     test = next(one for one in history.attempts if one.step == "test")
     assert (test.counted, test.deviations) == (True, ("not_asked",))
+
+
+@pytest.mark.parametrize(("behind_s", "is_asked"), [(0, True), (4, True), (6, False)])
+def test_a_clock_that_is_a_little_behind_makes_no_start_unasked(behind_s: float, is_asked: bool) -> None:
+    begun, asked = start(2, "one", TESTER, run="r1"), grant(2 + behind_s / 60, "one", TESTER)
+    history = fold(begun, asked)
+    assert (begun.key not in history.deviations) == is_asked
+    assert (history.attempts[0].deviations == ()) == is_asked
+    elsewhere = fold(begun, grant(2 + behind_s / 60, "one", TESTER_2))
+    assert [one.code for one in elsewhere.deviations[begun.key]] == ["not_asked"]

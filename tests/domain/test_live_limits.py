@@ -1,5 +1,6 @@
 """A run fails while it is on, and stays failed however the station ends it."""
 
+from datetime import timedelta
 from itertools import permutations
 
 import pytest
@@ -21,9 +22,12 @@ BUILT = [
 
 
 def hot(first: float, last: float, *, run: str | None = "r1", allowed_s: float = 120, step: str = "test") -> Entry:
-    """Telemetry that shows a channel too hot between two minutes."""
-    one = Excursion("temperature", at(first).isoformat(), at(last).isoformat(), allowed_s, 90.0, 91.0, None, 85.0)
-    return entry(at(first), "stations/ft-01", f"hot-{first}-{last}", SamplesTaken("t1", step, TESTER, run, (one,)))
+    """A message of telemetry, a sample a minute, that shows a channel too hot from its first sample to its last."""
+    lasted_s = (at(last) - at(first)) / timedelta(seconds=1)
+    stretch = (0.0, lasted_s, 0.0, lasted_s, -90.0, lasted_s + 90.0)
+    one = Excursion("temperature", *stretch, False, False, allowed_s, 91.0, None, 85.0)
+    what = SamplesTaken("t1", step, TESTER, run, (one,), at(first))
+    return entry(at(first), "stations/ft-01", f"hot-{first}-{last}", what)
 
 
 def fold(*more: Entry) -> UnitHistory:
@@ -31,8 +35,8 @@ def fold(*more: Entry) -> UnitHistory:
     return UnitHistory(*floor.units["t1"], floor.deviations, floor.nonconformances)
 
 
-def codes(history: UnitHistory) -> set[str]:
-    return {one.code for some in history.deviations.values() for one in some}
+def outcomes(history: UnitHistory) -> list[str | None]:
+    return [one.outcome for one in history.attempts if one.step == "test"]
 
 
 def test_too_long_beyond_a_limit_fails_the_step_at_once() -> None:
@@ -40,7 +44,7 @@ def test_too_long_beyond_a_limit_fails_the_step_at_once() -> None:
     assert history.progress.state is State.NONCONFORMING
     assert history.progress.steps["test"].failed == 1
     assert len(history.nonconformances) == 1
-    assert "limit_broken_live" in codes(history)
+    assert [(one.run, one.channel) for one in history.progress.failing] == [("r1", "temperature")]
     assert history.progress.in_progress("test"), "the station has not ended it yet"
 
 
@@ -56,21 +60,26 @@ def test_two_messages_are_one_stay_where_the_second_goes_on() -> None:
 
 
 @pytest.mark.parametrize("claim", [PASS, ABORTED, ERROR, FAIL])
-def test_however_the_station_ends_it_the_run_has_failed(claim: str) -> None:
-    ended = run(6, "test", run="r1")
+@pytest.mark.parametrize("of_samples", ["r1", None])
+@pytest.mark.parametrize("of_start", ["r1", None])
+@pytest.mark.parametrize("of_end", ["r1", None])
+def test_however_the_station_ends_it_and_whoever_names_it_the_run_has_failed(
+    claim: str, of_samples: str | None, of_start: str | None, of_end: str | None
+) -> None:
+    ended = run(6, "test", run=of_end)
     ended = ended._replace(what=ended.what._replace(claim=claim, verdict=claim))
-    history = fold(start(2, "test", TESTER, run="r1"), hot(3, 5), ended)
+    history = fold(start(2, "test", TESTER, run=of_start), hot(3, 5, run=of_samples), ended)
     (attempt,) = [one for one in history.attempts if one.step == "test"]
     assert (attempt.outcome, attempt.claim, attempt.counted) == (FAIL, claim, True)
     assert "limit_broken_live" in attempt.deviations
     assert history.progress.steps["test"].failed == 1
     assert len(history.nonconformances) == 1
-    assert (history.progress.beyond, history.progress.broken) == ({}, {})
+    assert history.progress.failing == []
 
 
 def test_a_run_that_was_never_started_by_name_fails_too() -> None:
     history = fold(hot(3, 5), run(6, "test", run="r1"))
-    assert [one.outcome for one in history.attempts if one.step == "test"] == [FAIL]
+    assert outcomes(history) == [FAIL]
 
 
 def test_the_next_run_begins_anew_and_may_pass() -> None:
@@ -79,13 +88,23 @@ def test_the_next_run_begins_anew_and_may_pass() -> None:
     assert not history.progress.nonconformances
 
 
-def test_without_a_run_name_the_next_start_begins_anew() -> None:
-    told = [start(2, "test", TESTER), hot(3, 4, run=None), start(4.5, "test", TESTER), hot(5, 5, run=None)]
-    assert not fold(*told).nonconformances
+def test_a_run_whose_name_extends_anothers_is_its_own() -> None:
+    told = [start(2, "test", TESTER, run="burn"), start(2.5, "test", TESTER, run="burn/2")]
+    history = fold(*told, hot(3, 4, run="burn/2"), run(4.5, "test", run="burn"), hot(5, 5, run="burn/2"))
+    assert [one.run for one in history.progress.failing] == ["burn/2"]
 
 
-def test_telemetry_of_a_run_that_has_ended_changes_nothing() -> None:
-    assert fold(run(4, "test", run="r1"), hot(5, 9)).progress.steps["test"].result == "passed"
+def test_without_a_run_name_it_is_the_run_that_is_on() -> None:
+    told = [start(2, "test", TESTER), hot(3, 5, run=None), start(5.5, "test", TESTER), run(7, "test")]
+    history = fold(*told)
+    assert outcomes(history) == ["interrupted", PASS], "what failed the first is not the second's"
+
+
+def test_what_was_measured_after_the_end_changes_nothing() -> None:
+    ended = run(4, "test", run="r1")
+    assert fold(ended, hot(5, 9)).progress.steps["test"].result == "passed"
+    assert fold(ended, hot(3, 9)).progress.steps["test"].result == "passed", "it was too long only after the end"
+    assert fold(run(4, "test"), hot(5, 9, run=None)).progress.steps["test"].result == "passed"
 
 
 def test_any_order_of_arrival_ends_the_same() -> None:

@@ -1,11 +1,14 @@
-"""Merging telemetry changes nothing of it: the same samples at the same times."""
+"""Merging telemetry changes nothing of it: the same samples at the same times. Its extremes are finite."""
 
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from sys import float_info
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mes.domain.telemetry import SAMPLES_MAX, Stretch, merged
+from mes.domain.telemetry import SAMPLES_MAX, Stretch, extremes, merged
 
 START = datetime(2026, 11, 2, 8, tzinfo=UTC)
 VALUES = st.lists(st.none() | st.floats(-1e9, 1e9, allow_nan=False), min_size=1, max_size=6)
@@ -82,3 +85,23 @@ def test_a_merged_stretch_has_a_bound() -> None:
     found = list(merged(told))
     assert [len(one.values) for one in found] == [4800, 4800, 2400]
     assert max(len(one.values) for one in found) <= SAMPLES_MAX
+
+
+HUGE = float_info.max
+
+
+@settings(max_examples=300)
+@given(st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=9))
+@example([HUGE] * 9)
+@example([-HUGE, None, -HUGE, -HUGE])
+@example([HUGE, HUGE, -HUGE, -HUGE])
+@example([5e-324, 0.0])
+def test_extremes_of_any_finite_doubles(values: list[float | None]) -> None:
+    known = [value for value in values if value is not None]
+    found = extremes(values)
+    if found is None:
+        assert known == []
+        return
+    exact = float(sum(map(Fraction, known)) / len(known))
+    assert (found.low, found.high) == (min(known), max(known))
+    assert found.mean == pytest.approx(exact, rel=1e-12, abs=1e-12 * max(map(abs, known)))

@@ -96,3 +96,15 @@ async def test_months_are_dropped_when_all_of_them_is_old(stage: Stage) -> None:
     assert await telemetry.drop(stage.database, after) == [f"sample_chunk_{month:%Y_%m}"]
     assert await rows(stage) == []
     assert await telemetry.drop(stage.database, after) == []
+
+
+async def test_month_that_somebody_reads_is_dropped_the_next_time(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    at = datetime.now(UTC)
+    await take(stage, 0, 1)
+    async with stage.database.reading() as reader:
+        await reader.execute(text("SELECT count(*) FROM sample_chunk"))
+        assert await telemetry.drop(stage.database, at + timedelta(days=32)) == []
+        assert f"sample_chunk_{at:%Y_%m} (in use by an open transaction)" in caplog.text
+    assert f"sample_chunk_{at:%Y_%m}" in await telemetry.drop(stage.database, at + timedelta(days=32))

@@ -61,6 +61,7 @@ class Asker:
         self.name = name
         self.waiting: dict[str, dict[str, Any]] = {}
         self.heard: list[str] = []
+        self.receipts: list[dict[str, Any]] = []
         self.bridge = Bridge(url, name, topics.station_subscriptions(name), protocols=V311)
 
     def event(self, id: str, unit: str, step: str, **more: Any) -> bytes:
@@ -84,6 +85,9 @@ class Asker:
                 (one,) = await self.bridge.get_batch(1)
                 self.bridge.ack([one])
                 event = json.loads(one.payload)
+                if event["type"] == "mes.messages.settled":
+                    self.receipts += event["data"]["settled"]
+                    continue
                 assert (event["type"], event["source"]) == ("mes.step.answered", "mes/main")
                 self.waiting[event["data"]["asked"]] = event["data"]
                 self.heard.append(event["data"]["asked"])

@@ -1,6 +1,7 @@
 """Asks over a real broker, decided on a real floor, answered by the process that a line waits for."""
 
 import asyncio
+import hashlib
 import json
 import time
 from contextlib import suppress
@@ -161,8 +162,11 @@ async def test_an_ask_that_cannot_be_read_is_told_so(stage: Stage, asker: Any) -
     station = await asker("as-1")
     answer = await station.ask("a1", "N/A", "build")
     assert (answer["granted"], codes(answer)) == (False, ["placeholder_serial"])
-    await station.say(b"{")  # nobody to tell; the next one is answered all the same
+    await station.say(b"{")
     assert codes(await station.ask("a2", "T9", "build")) == ["unknown_unit"]
+    (refused,) = station.receipts  # whoever said it knows it by its bytes alone
+    assert (refused["fate"], refused["sha256"]) == ("rejected", hashlib.sha256(b"{").hexdigest())
+    assert "it is not JSON" in refused["reasons"][0]["text"]
 
 
 async def test_an_ask_that_meets_a_fault_of_ours_keeps_no_other_from_its_answer(

@@ -11,13 +11,14 @@ from mes.db.tables.people import account, login, operator, token
 from mes.db.tables.planning import line, part, product, station, work_order
 from mes.db.tables.quality import hold, nonconformance
 from mes.db.tables.record import feed, journal, journal_position, journal_subject, ledger_head, station_journal
-from mes.db.tables.runs import inventory, layout, recording, recording_line, run, sample_chunk
+from mes.db.tables.runs import excursion, inventory, layout, recording, recording_line, run, sample_chunk
 from mes.db.tables.units import attempt, identifier, installation, loading, lot, unit
 
 __all__ = [
     "Xid8",
     "account",
     "attempt",
+    "excursion",
     "feed",
     "hold",
     "identifier",

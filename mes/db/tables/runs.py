@@ -77,6 +77,37 @@ sample_chunk = Table(
     comment="Telemetry: a stretch of one channel with its extremes.",
 )
 
+excursion = Table(
+    "excursion",
+    metadata,
+    Column("id", ID, primary_key=True, comment="Internal id."),
+    Column("unit_id", ID, nullable=False, comment="Unit."),
+    Column("station", KEY, nullable=False, comment="Station."),
+    Column("step", KEY, nullable=False, comment="Step in progress."),
+    Column("run", KEY, nullable=False, comment="The station's own name for the attempt; empty: it gave none."),
+    Column("channel", KEY, nullable=False, comment="What was sampled."),
+    Column("first", MOMENT, comment="First sample beyond the limits; null: only gaps."),
+    Column("last", MOMENT, comment="Last sample beyond the limits."),
+    Column("start", MOMENT, nullable=False, comment="Where it begins, gaps included."),
+    Column("stop", MOMENT, nullable=False, comment="Where it ends, gaps included."),
+    Column("reach_from", MOMENT, nullable=False, comment="From where on another may be one with it."),
+    Column("reach_to", MOMENT, nullable=False, comment="Up to where another may be one with it."),
+    Column("cooled_before", Boolean, nullable=False, comment="A sample within the limits is known to be before it."),
+    Column("cooled_after", Boolean, nullable=False, comment="A sample within the limits is known to be after it."),
+    Column("allowed_s", Double, nullable=False, comment="How long it may last; seconds."),
+    Column("value", Double, comment="The value that was furthest out."),
+    Column("low", Double, comment="Lower limit, inclusive; null: none."),
+    Column("high", Double, comment="Upper limit, inclusive; null: none."),
+    Column("source", KEY, nullable=False, comment="Source of the message in which it begins."),
+    Column("message_id", Text, nullable=False, comment="Id of that message."),
+    Column("is_broken", Boolean, nullable=False, comment="It lasted too long."),
+    Column("told_at", MOMENT, nullable=False, comment="When it became what it is."),
+    Index("ix_excursion_series", "unit_id", "channel", "station", "step", "run", "reach_to"),
+    Index("ix_excursion_broken", "unit_id", postgresql_where=text("is_broken")),
+    Index("ix_excursion_told_at", "told_at", postgresql_where=text("NOT is_broken")),
+    comment="How long channels of runs were beyond watched limits: made of the journal, to join what comes next.",
+)
+
 recording = Table(
     "recording",
     metadata,
