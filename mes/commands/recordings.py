@@ -26,12 +26,12 @@ from mes.formats.messages import ForeignRunReported, RunOfLines, recorded_run
 from mes.formats.messages.digests import encode
 from mes.formats.ocptv.lines import line_of, place
 
-READ_MAX_LINES: Final = 200_000
-"""Most lines of a run that are judged; talk (log, file, extension) does not count."""
+ELEMENTS_MAX: Final = 5_000_000
+"""Most values of series that are read of a run, the newest: 40 bytes and 5 µs each. All other lines are read always."""
 GAPS_MAX: Final = 100
 SHOWN_MAX: Final = 5
 IN_THREAD_LINES: Final = 2000
-"""From so many lines on a recording is read beside the event loop, which has connections to keep up."""
+"""From so many lines on they are read beside the event loop, which has connections to keep up."""
 
 
 class Recordings:
@@ -104,7 +104,8 @@ class Recordings:
         await store.save_recording(self.connection, row)
 
     async def _judge(self, row: Recording, made: Translation, stream: Stream) -> None:
-        run = await read_run(self.connection, row, stream.data)
+        gaps = await store.gaps_of(self.connection, row.id, GAPS_MAX)
+        run = await _read_run(self.connection, row, stream.data, gaps)
         if row.verdict:
             await store.drop_run(self.connection, row.id)
             made.data["corrects"] = row.verdict
@@ -113,32 +114,44 @@ class Recordings:
         row.claim, row.verdict = run.outcome, made.run.judgement.verdict
         made.type = "mes.run.judged"
         made.deviations.extend(made.run.judgement.deviations)
-        made.deviations.extend(await gap_reasons(self.connection, row.id))
+        made.deviations.extend(_told_of_gaps(gaps))
+        if run.cuts:
+            made.deviations.append(_cut(run.cuts))
         made.data |= told_of(made.run, run)
 
 
 async def read_run(connection: AsyncConnection, row: Recording, about: RunOfLines) -> ForeignRunReported:
     """The run that all lines of a recording tell of so far; interrupted if its end is not among them."""
-    lines = await store.telling_lines(connection, row.id, READ_MAX_LINES)
-    gaps = await store.gaps_of(connection, row.id, GAPS_MAX)
-    if len(lines) < IN_THREAD_LINES:
-        return _read(lines, gaps, about, row)
-    return await asyncio.to_thread(_read, lines, gaps, about, row)
+    return await _read_run(connection, row, about, await store.gaps_of(connection, row.id, GAPS_MAX))
 
 
-def _read(
-    lines: Sequence[str], gaps: Sequence[tuple[int, int]], about: RunOfLines, row: Recording
+async def _read_run(
+    connection: AsyncConnection, row: Recording, about: RunOfLines, gaps: Sequence[tuple[int, int]]
 ) -> ForeignRunReported:
-    recording = ocptv.Recording(gaps)
-    recording.feed(lines)
-    read = recording.read(row.last_at)
+    left_out_to = await store.newest_beyond(connection, row.id, ELEMENTS_MAX) if row.lines > ELEMENTS_MAX else None
+    reader = ocptv.Reader(gaps, left_out_to)
+    async for lines in store.telling_lines(connection, row.id, left_out_to):
+        if len(lines) < IN_THREAD_LINES:
+            reader.feed(lines)
+        else:
+            await asyncio.to_thread(reader.feed, lines)
+    if row.lines < IN_THREAD_LINES:
+        return _read(reader, about, row)
+    return await asyncio.to_thread(_read, reader, about, row)
+
+
+def _read(reader: ocptv.Reader, about: RunOfLines, row: Recording) -> ForeignRunReported:
+    read = reader.read(row.last_at)
     run = read.run or ocptv.unread(row.began_at or row.heard_at, row.last_at or row.heard_at, read.reasons)
     return recorded_run(about, run)
 
 
 async def gap_reasons(connection: AsyncConnection, recording_id: str) -> list[Reason]:
     """What is missing of a recording, as a deviation."""
-    gaps = await store.gaps_of(connection, recording_id, GAPS_MAX)
+    return _told_of_gaps(await store.gaps_of(connection, recording_id, GAPS_MAX))
+
+
+def _told_of_gaps(gaps: Sequence[tuple[int, int]]) -> list[Reason]:
     if not gaps:
         return []
     shown = ", ".join(f"{first}-{last}" if last > first else str(first) for first, last in gaps[:SHOWN_MAX])
@@ -174,6 +187,11 @@ def _unreadable(problems: Sequence[str]) -> Reason:
     more = f" (and {len(problems) - SHOWN_MAX} more)" if len(problems) > SHOWN_MAX else ""
     text = f"Lines that can't be read: {'; '.join(problems[:SHOWN_MAX])}{more}."
     return reason("lines_unreadable", text, lines=list(problems[:GAPS_MAX]))
+
+
+def _cut(cuts: Sequence[str]) -> Reason:
+    more = f" (and {len(cuts) - SHOWN_MAX} more)" if len(cuts) > SHOWN_MAX else ""
+    return reason("lines_unreadable", f"{' '.join(cuts[:SHOWN_MAX])}{more}", cuts=list(cuts[:GAPS_MAX]))
 
 
 def _note(row: Recording, stream: Stream, new: Sequence[Line]) -> None:

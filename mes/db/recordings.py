@@ -3,10 +3,10 @@
 What a recording tells is worked out from its lines, so that it survives any crash and depends on no order of arrival.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,6 +16,11 @@ from mes.db.session import driver
 TALK: Final = ("log", "file", "extension")
 """Artifacts that tell nothing of a run's values or its end."""
 ENDS: Final = ("testRunStart", "testRunEnd")
+ELEMENT: Final = "measurementSeriesElement"
+"""The artifact of which a run of days has millions: one value of a series."""
+READ_AT_ONCE: Final = 10_000
+StoredLine: TypeAlias = tuple[int, str, str]
+"""A line's number, artifact and JSON."""
 
 
 class RecordingName(NamedTuple):
@@ -163,18 +168,46 @@ async def ends_of(connection: AsyncConnection, recording_id: str) -> list[End]:
     return [End(*row.values()) for row in rows]
 
 
-async def telling_lines(connection: AsyncConnection, recording_id: str, limit: int) -> list[str]:
-    """The lines of a recording without its talk, in the order of their numbers."""
-    rows = await (await driver(connection)).fetch(
+async def telling_lines(
+    connection: AsyncConnection, recording_id: str, left_out_to: int | None = None
+) -> AsyncIterator[list[StoredLine]]:
+    """The lines of a recording without its talk, some at a time, in the order of their numbers.
+
+    Those of one number come together. Values of series up to the line `left_out_to` are left out.
+    """
+    raw, after = await driver(connection), -1
+    while True:
+        rows = await raw.fetch(
+            """
+            SELECT number, artifact, line FROM recording_line
+            WHERE recording_id = $1 AND number > $2 AND artifact <> ALL($3::text[]) AND (artifact <> $4 OR number > $5)
+            ORDER BY number FETCH FIRST ($6) ROWS WITH TIES
+            """,
+            recording_id,
+            after,
+            list(TALK),
+            ELEMENT,
+            -1 if left_out_to is None else left_out_to,
+            READ_AT_ONCE,
+        )
+        yield [(row[0], row[1], row[2]) for row in rows]
+        if len(rows) < READ_AT_ONCE:
+            return
+        after = rows[-1][0]
+
+
+async def newest_beyond(connection: AsyncConnection, recording_id: str, most: int) -> int | None:
+    """The number of the newest value of a series that is beyond the `most` newest; None if there are no more."""
+    number: int | None = await (await driver(connection)).fetchval(
         """
-        SELECT line FROM recording_line WHERE recording_id = $1 AND artifact <> ALL($2::text[])
-        ORDER BY number, digest LIMIT $3
+        SELECT number FROM recording_line WHERE recording_id = $1 AND artifact = $2
+        ORDER BY number DESC OFFSET $3 LIMIT 1
         """,
         recording_id,
-        list(TALK),
-        limit,
+        ELEMENT,
+        most,
     )
-    return [row["line"] for row in rows]
+    return number
 
 
 async def gaps_of(connection: AsyncConnection, recording_id: str, limit: int) -> list[tuple[int, int]]:
@@ -182,8 +215,7 @@ async def gaps_of(connection: AsyncConnection, recording_id: str, limit: int) ->
     rows = await (await driver(connection)).fetch(
         """
         SELECT coalesce(before, -1) + 1, number - 1 FROM (
-            SELECT number, lag(number) OVER (ORDER BY number) AS before
-            FROM (SELECT DISTINCT number FROM recording_line WHERE recording_id = $1) AS numbers
+            SELECT number, lag(number) OVER (ORDER BY number) AS before FROM recording_line WHERE recording_id = $1
         ) AS pairs WHERE number > coalesce(before, -1) + 1 ORDER BY number LIMIT $2
         """,
         recording_id,

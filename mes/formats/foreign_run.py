@@ -21,14 +21,17 @@ NAME_MAX = 255
 CODE_MAX = 64
 TEXT_MAX = 4000
 MEASUREMENTS_MAX = 10_000
+SERIES_MAX = 100_000
+"""Most values of one measurement; `mes.formats.messages.values.Value` allows no more."""
 NOTE_MAX_BYTES = 16 * 1024
+NOT_ALL_SEEN = "The diagnostic claims a pass; not all that it measured was looked at."
 
 
 class ForeignRun(NamedTuple):
     """One attempt of one step. `run` is its own name, `unit` what it calls the unit, `outcome` its claim.
 
     `program` is (name, version). `notes` are things kept for people to read: they decide nothing. `doubts` say in
-    sentences why its claim of pass can't be believed.
+    sentences why its claim of pass can't be believed, `cuts` what came and is not among its values.
     """
 
     started_at: datetime
@@ -42,6 +45,7 @@ class ForeignRun(NamedTuple):
     defects: tuple[Defect, ...] = ()
     notes: dict[str, Any] = {}  # noqa: RUF012 - never written to
     doubts: tuple[str, ...] = ()
+    cuts: tuple[str, ...] = ()
 
 
 class Reading(NamedTuple):

@@ -10,13 +10,14 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mes.db.products import products
-from mes.db.recordings import gaps_of, telling_lines
+from mes.db.recordings import gaps_of, newest_beyond, telling_lines
 from mes.domain.facts import PASS
 from mes.domain.limits import JudgedMeasurement
 from mes.domain.run import Criteria, Defect, Report, judge
 from mes.formats import ocptv
 
-READ_MAX_LINES: Final = 200_000
+ELEMENTS_MAX: Final = 500_000
+"""Most values of series that are read for somebody who waits for the answer, the newest: some 5 µs each."""
 GAPS_MAX: Final = 100
 OPEN, ENDED, INTERRUPTED = "open", "ended", "interrupted"
 
@@ -101,14 +102,16 @@ async def told_so_far(connection: AsyncConnection, recorded: Recorded) -> SoFar:
     """What the lines tell by now."""
     known = await products(connection, [recorded.product_id] if recorded.product_id else [])
     criteria = next((one.criteria for one in known.values()), Criteria(None))
-    lines = await telling_lines(connection, recorded.id, READ_MAX_LINES)
-    return await asyncio.to_thread(_judged, lines, recorded, criteria)
+    lines = recorded.view.lines
+    left_out_to = await newest_beyond(connection, recorded.id, ELEMENTS_MAX) if lines > ELEMENTS_MAX else None
+    reader = ocptv.Reader(recorded.view.gaps, left_out_to)
+    async for some in telling_lines(connection, recorded.id, left_out_to):
+        await asyncio.to_thread(reader.feed, some)
+    return await asyncio.to_thread(_judged, reader, recorded, criteria)
 
 
-def _judged(lines: Sequence[str], recorded: Recorded, criteria: Criteria) -> SoFar:
-    recording = ocptv.Recording(recorded.view.gaps)
-    recording.feed(lines)
-    run = recording.read().run
+def _judged(reader: ocptv.Reader, recorded: Recorded, criteria: Criteria) -> SoFar:
+    run = reader.read().run
     if run is None:
         return SoFar()
     judgement = judge(criteria, Report(recorded.step, PASS, run.measurements, (), run.defects))

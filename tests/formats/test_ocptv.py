@@ -100,7 +100,6 @@ def test_ends_are_claims_on_our_scale(ending: dict[str, Any], outcome: str) -> N
 
 def test_without_an_end_a_run_is_interrupted() -> None:
     recording = recorded(whole(value(1))[:-1])
-    assert recording.snapshot().outcome == "interrupted"
     run = recording.read().run
     assert run
     assert (run.outcome, run.ended_at) == ("interrupted", BEGAN + timedelta(seconds=2))

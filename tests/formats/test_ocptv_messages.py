@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from mes.domain.run import Criteria, Report, judge
 from mes.formats.messages import Message, OcptvLines, RunOfLines, UnitRef, Unreadable, recorded_run
 from tests.formats.test_ocptv import end, numbered, run_of, start, value, whole, wire
 
@@ -19,8 +20,9 @@ def test_any_lines_of_a_run_are_a_message() -> None:
 def test_a_run_that_breaks_our_limits_is_the_programs_error() -> None:
     about = RunOfLines(UnitRef("T1"), "test", "r1")
     told = recorded_run(about, run_of(whole(value("x" * 5000))))
-    assert (told.outcome, told.measurements) == ("error", ())
+    assert (told.outcome, told.measurements) == ("pass", ())
     assert "measurements" in told.notes["problems"][0]
+    assert judge(Criteria(None), Report("test", told.outcome, doubts=told.doubts)).verdict == "error"
     assert recorded_run(about, run_of(whole(value(3))[:-1])).outcome == "interrupted"
 
 

@@ -78,9 +78,19 @@ def test_only_inclusive_limits_are_limits() -> None:
 
 
 def test_too_much_to_evaluate_claims_nothing() -> None:
-    below, pattern = validator("LESS_THAN", 9), validator("REGEX_MATCH", "a*b")
-    assert outcome([below], [1] * 100_000) == PASS
-    assert outcome([below], [1] * 100_001) is None
-    assert outcome([pattern], ["b"] * 100) == PASS
-    assert outcome([pattern], ["b"] * 101) is None
+    other, pattern = validator("NOT_EQUAL", -1), validator("REGEX_MATCH", "a*b")
+    assert outcome([other], range(100_000)) == PASS
+    assert outcome([other], range(100_001)) is None
+    texts = [f"{at}b" for at in range(101)]
+    assert outcome([pattern], texts[:100]) == PASS
+    assert outcome([pattern], texts) is None
     assert evaluate("REGEX_MATCH", "a*b", "a" * 65) is None
+
+
+def test_a_comparison_is_told_of_every_value_however_many_there_are() -> None:
+    below = validator("LESS_THAN", 9)
+    assert outcome([below], [1] * 200_000) == PASS
+    assert outcome([below], [*range(9), *[1] * 200_000, 9]) == FAIL
+    assert outcome([below], [1] * 200_000 + ["hot"]) is None
+    assert outcome([below], [1] * 200_000 + [True, 10]) == FAIL
+    assert outcome([validator("EQUAL", 1)], [1] * 200_000 + [True]) == FAIL

@@ -4,18 +4,19 @@ Each type is what the tester wrote, with the unit and step it belongs to beside 
 came; what the record knows is the run that was read from it, and notes of what has no place in a run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct, field
 
-from mes.domain.facts import ERROR
+from mes.domain.facts import ERROR, PASS
+from mes.domain.limits import Measurement
 from mes.domain.refusals import Reason, reason
 from mes.formats import cable_report, openhtf
-from mes.formats.foreign_run import ForeignRun, Reading
-from mes.formats.messages.facts import RunReported
+from mes.formats.foreign_run import NOT_ALL_SEEN, ForeignRun, Reading
+from mes.formats.messages.facts import ReportedMeasurement, RunReported
 from mes.formats.messages.mending import mend
 from mes.formats.messages.values import Purpose, Text64, Text255, UnitRef, Wrong, unit_ref
 from mes.formats.ocptv import Recording
@@ -33,11 +34,12 @@ class Unfit(ValueError):  # noqa: N818 - it is the report that does not fit
 class ForeignRunReported(RunReported, frozen=True, omit_defaults=True, dict=True):
     """A run read from another format; `notes` are what that format says beside it, for people to read.
 
-    `doubts` say why its claim of pass can't be believed.
+    `doubts` say why its claim of pass can't be believed, `cuts` what came and is not among its values.
     """
 
     notes: dict[str, Any] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
+    cuts: tuple[str, ...] = ()
 
 
 class ForeignReport(Struct, frozen=True, omit_defaults=True):
@@ -121,16 +123,47 @@ FOREIGN: Final[Mapping[str, Mapping[str, type[Struct]]]] = {
 def recorded_run(about: RunOfLines, run: ForeignRun) -> ForeignRunReported:
     """The run that a program's lines tell of, as our own stations would report it.
 
-    It is on the record line by line already, so it is never refused: one that breaks a limit of ours is the program's
-    error, without its values.
+    It is on the record line by line already, so it is never refused: a measurement that breaks a limit of ours is left
+    out, and said so. What breaks one even then is told without its values, and did not pass. The wire knows no run that
+    was interrupted, so its claim is put in last.
     """
     try:
-        made = _reported(about, run._replace(outcome=ERROR))
+        return _claiming(run.outcome, _reported(about, run._replace(outcome=ERROR)))
     except Unfit as unfit:
-        problems = [*run.notes.get("problems", ()), *(one.text for one in unfit.reasons)]
-        bare = ForeignRun(run.started_at, run.ended_at, ERROR, notes={"format": "ocptv", "problems": problems})
-        return _reported(about, bare)
-    return msgspec.structs.replace(made, outcome=run.outcome)  # the wire knows no run that was interrupted
+        why = unfit.reasons
+    mended = _without_unfit(run, why)
+    try:
+        return _claiming(run.outcome, _reported(about, mended._replace(outcome=ERROR)))
+    except Unfit as unfit:
+        why = unfit.reasons
+    notes = {"format": "ocptv", "problems": [*run.notes.get("problems", ()), *(one.text for one in why)]}
+    bare = ForeignRun(run.started_at, run.ended_at, ERROR, notes=notes)
+    return _claiming(ERROR if run.outcome == PASS else run.outcome, _reported(about, bare))
+
+
+def _claiming(outcome: str, made: ForeignRunReported) -> ForeignRunReported:
+    return msgspec.structs.replace(made, outcome=outcome)
+
+
+def _without_unfit(run: ForeignRun, why: Iterable[Reason]) -> ForeignRun:
+    """The run without the measurements that break a limit of ours, which it says."""
+    fit = tuple(one for one in run.measurements if _is_fit(one))
+    lost = len(run.measurements) - len(fit)
+    text = f"Measurements were left out, {lost} of {len(run.measurements)}: {' '.join(one.text for one in why)}"
+    return run._replace(
+        measurements=fit,
+        notes=run.notes | {"problems": [text, *run.notes.get("problems", ())]},
+        doubts=(*run.doubts, f"{NOT_ALL_SEEN} {text}") if run.outcome == PASS else run.doubts,
+        cuts=(*run.cuts, text),
+    )
+
+
+def _is_fit(one: Measurement) -> bool:
+    try:
+        msgspec.convert(one._asdict(), ReportedMeasurement)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _reported(report: ForeignReport | RunOfLines, run: ForeignRun) -> ForeignRunReported:
@@ -153,6 +186,7 @@ def _reported(report: ForeignReport | RunOfLines, run: ForeignRun) -> ForeignRun
         "defects": [one._asdict() for one in run.defects],
         "notes": run.notes,
         "doubts": run.doubts,
+        "cuts": run.cuts,
     }
     try:
         return msgspec.convert(plain, ForeignRunReported)

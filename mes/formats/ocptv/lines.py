@@ -9,14 +9,15 @@ import json
 import math
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from mes.formats.fields import show
 
 SCHEMA, RUN, STEP = "schemaVersion", "testRunArtifact", "testStepArtifact"
+ELEMENT: Final = "measurementSeriesElement"
 BROKEN, UNREADABLE = "broken", "unreadable"
 SEQUENCE_MAX: Final = 2**31 - 1
 TEXT_MAX: Final = 256 * 1024
@@ -36,7 +37,7 @@ REQUIRED: Final[dict[str, dict[str, tuple[type, ...]]]] = {
     "testStepEnd": {"status": (str,)},
     "measurement": {"name": (str,), "value": _Scalar},
     "measurementSeriesStart": {"name": (str,), "measurementSeriesId": (str,)},
-    "measurementSeriesElement": {"index": (int,), "value": _Scalar, "measurementSeriesId": (str,)},
+    ELEMENT: {"index": (int,), "value": _Scalar, "measurementSeriesId": (str,)},
     "measurementSeriesEnd": {"measurementSeriesId": (str,), "totalCount": (int,)},
     "diagnosis": {"verdict": (str,), "type": (str,)},
     "error": {"symptom": (str,)},
@@ -47,7 +48,7 @@ REQUIRED: Final[dict[str, dict[str, tuple[type, ...]]]] = {
 """What an artifact must have, by name and JSON type."""
 OF_RUN: Final = frozenset(("testRunStart", "testRunEnd", "log", "error"))
 OF_STEP: Final = frozenset(REQUIRED) - {"testRunStart", "testRunEnd"}
-_MEASURED: Final = frozenset(("measurement", "measurementSeriesStart", "measurementSeriesElement"))
+_MEASURED: Final = frozenset(("measurement", "measurementSeriesStart", ELEMENT))
 """What a measured value is lost with."""
 _NUMBER: Final = re.compile(r'"sequenceNumber"\s*:\s*([0-9]{1,10})\s*[,}]')
 _DIGITS_MAX: Final = 300
@@ -74,6 +75,75 @@ class Line(NamedTuple):
     step: str | None = None
     problem: str | None = None
     hides_value: bool = False
+
+
+class Element(NamedTuple):
+    """A line that is one value of a series, and no more than that says. `step` and `series` are ids of the program's.
+
+    `ordinal` is its index in the series, `at` when the line was written, `measured_at` when the value was measured.
+    """
+
+    number: int
+    at: datetime
+    step: str
+    series: str
+    ordinal: int
+    value: Any
+    measured_at: datetime
+
+
+_Moment: TypeAlias = Annotated[datetime, Meta(tz=True)]
+
+
+class _Value(Struct, rename="camel", gc=False):
+    index: int
+    value: str | bool | int | float
+    measurement_series_id: str
+    timestamp: _Moment | None = None
+
+
+class _OfStep(Struct, rename="camel", gc=False):
+    test_step_id: str
+    measurement_series_element: _Value
+
+
+class _Stored(Struct, rename="camel", gc=False):
+    sequence_number: int
+    timestamp: _Moment
+    test_step_artifact: _OfStep
+
+
+_decode_element: Final = msgspec.json.Decoder(_Stored).decode
+
+
+def element_of(line: Line) -> Element:
+    """The value that a line of the artifact ELEMENT is."""
+    content, at = line.content, line.at
+    assert at
+    measured_at = moment(content.get("timestamp")) or at
+    id, index, value = content["measurementSeriesId"], content["index"], content["value"]
+    return Element(line.number, at, line.step or "", id, index, value, measured_at)
+
+
+def stored_element(text: str) -> Element | None:
+    """The same of a line's JSON that is known to be such a line; None where it has to be read as any other.
+
+    Takes a fifth of the time: nearly all lines of a burn-in are values of series, and each was checked when it came.
+    """
+    if len(text) > TEXT_MAX:
+        return None
+    try:
+        read = _decode_element(text)
+    except msgspec.ValidationError:
+        return None
+    artifact, at = read.test_step_artifact, read.timestamp
+    one = artifact.measurement_series_element
+    measured_at = one.timestamp or at
+    if at.year not in _YEARS or measured_at.year not in _YEARS:
+        return None
+    return Element(
+        read.sequence_number, at, artifact.test_step_id, one.measurement_series_id, one.index, one.value, measured_at
+    )
 
 
 def read_line(given: Any) -> Line | str | None:
@@ -119,7 +189,7 @@ def line_of(value: dict[str, Any]) -> Line:
 def moment(value: Any) -> datetime | None:
     """A time as RFC 3339 with its zone, in UTC; None for anything else."""
     try:
-        at = msgspec.convert(value, Annotated[datetime, Meta(tz=True)])
+        at = msgspec.convert(value, _Moment)
         return at.astimezone(UTC) if at.year in _YEARS else None
     except (msgspec.ValidationError, OverflowError):
         return None

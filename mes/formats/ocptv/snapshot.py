@@ -4,7 +4,6 @@ The run's outcome is the diagnostic's claim. A measurement's outcome is what its
 here: the diagnostic's own claim need not agree with them.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,20 +11,11 @@ from typing import Any, Final
 
 from mes.domain.facts import ERROR, FAIL, INTERRUPTED, PASS, SKIPPED
 from mes.domain.identity import check_path
-from mes.domain.limits import Measurement
 from mes.domain.run import Defect
-from mes.formats.foreign_run import (
-    CODE_MAX,
-    MEASUREMENTS_MAX,
-    NAME_MAX,
-    TEXT_MAX,
-    ForeignRun,
-    notable,
-    short,
-    unit_of_measure,
-)
-from mes.formats.ocptv.lines import Line, moment
-from mes.formats.ocptv.validators import limits, outcome
+from mes.formats.foreign_run import CODE_MAX, NAME_MAX, NOT_ALL_SEEN, TEXT_MAX, ForeignRun, notable, short
+from mes.formats.ocptv.lines import ELEMENT, Element, Line, element_of
+from mes.formats.ocptv.measured import Measured, kept
+from mes.formats.ocptv.series import Series
 
 OUTCOMES: Final = {
     ("COMPLETE", "PASS"): PASS,
@@ -34,8 +24,6 @@ OUTCOMES: Final = {
     ("SKIP", "NOT_APPLICABLE"): SKIPPED,
 }
 """The legal ends of a run."""
-_UNITS: Final = {"F": "[degF]", "fahrenheit": "[degF]", "ghz": "GHz", "mhz": "MHz", "khz": "kHz", "hz": "Hz"}
-"""Spellings that this format's diagnostics use. F is the degree Fahrenheit here, and not the farad."""
 
 
 @dataclass
@@ -49,32 +37,11 @@ class DiagStep:
 
 
 @dataclass
-class Measured:
-    """One measurement, or a series with a moment per value. Values of a series are in the order of their index."""
-
-    name: str
-    step: str
-    content: dict[str, Any]
-    value: Any = None
-    is_series: bool = False
-    elements: dict[int, tuple[Any, datetime]] = field(default_factory=dict)
-
-    @property
-    def values(self) -> list[Any]:
-        """The value, or those of the series."""
-        return [self.elements[index][0] for index in sorted(self.elements)] if self.is_series else [self.value]
-
-    @property
-    def outcome(self) -> str | None:
-        """What its validators say; None where it has none, or one of them can't be evaluated."""
-        return outcome(self.content.get("validators"), self.values)
-
-
-@dataclass
 class Snapshot:
     """A run as far as its lines tell. `problems` are sentences for people: what is odd, but no reason to refuse it.
 
     `hiding` are the numbers of lines that came and can't be read, though a measured value may have been in them.
+    `left_out` says in sentences which values were not looked at.
     """
 
     started_at: datetime | None = None
@@ -86,19 +53,41 @@ class Snapshot:
     steps: dict[str, DiagStep] = field(default_factory=dict)
     measured: list[Measured] = field(default_factory=list)
     series: dict[tuple[str, str], Measured] = field(default_factory=dict)
+    strays: dict[tuple[str, str], int] = field(default_factory=dict)
+    """The first line of each series that never started."""
     diagnoses: list[dict[str, Any]] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    hiding: Sequence[int] = ()
+    hiding: list[int] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
-    @property
-    def doubts(self) -> tuple[str, ...]:
+    def take(self, line: Line) -> None:
+        """Take in the next line that keeps the schema, in the order of their numbers."""
+        self.first_at = self.first_at or line.at
+        self.last_at = line.at
+        take = _TAKERS.get(line.artifact)
+        if take:
+            take(self, line)
+
+    def take_element(self, element: Element) -> None:
+        """Take in the next line, of which nothing is known but that it is a value of a series."""
+        self.first_at = self.first_at or element.at
+        self.last_at = element.at
+        one = self.series.get((element.step, element.series))
+        if one is None or one.series is None:
+            self.strays.setdefault((element.step, element.series), element.number)
+        else:
+            one.series.add(element.ordinal, element.value, element.measured_at)
+
+    def _doubts(self, left_out: Sequence[str]) -> Iterator[str]:
         """Why a claim of pass can't be believed, as sentences for people."""
-        if self.outcome != PASS or not self.hiding:
-            return ()
-        shown = ", ".join(map(str, self.hiding[:5])) + (" …" if len(self.hiding) > 5 else "")
-        where = f"line{'s' if len(self.hiding) > 1 else ''} {shown}"
-        return (f"The diagnostic claims a pass; a measured value may have been in {where}, which can't be read.",)
+        if self.outcome != PASS:
+            return
+        if self.hiding:
+            shown = ", ".join(map(str, self.hiding[:5])) + (" …" if len(self.hiding) > 5 else "")
+            where = f"line{'s' if len(self.hiding) > 1 else ''} {shown}"
+            yield f"The diagnostic claims a pass; a measured value may have been in {where}, which can't be read."
+        for text in left_out:
+            yield f"{NOT_ALL_SEEN} {text}"
 
     @property
     def outcome(self) -> str:
@@ -128,10 +117,6 @@ class Snapshot:
         candidates = (f"{location}/{below}" if location and below else None, location, serial)
         return next((one for one in candidates if isinstance(one, str) and not check_path(one)), None)
 
-    def reported(self) -> tuple[Measurement, ...]:
-        """The measurements, as many of them as a run may have."""
-        return tuple(_measurements(self))[:MEASUREMENTS_MAX]
-
     def as_run(self, ended_at: datetime | None = None) -> ForeignRun | None:
         """The run; None before any of its lines came. One without an end ends at `ended_at`, or with its last line.
 
@@ -141,29 +126,24 @@ class Snapshot:
         if began is None:
             return None
         program = short(self.start.get("name", ""), NAME_MAX), short(self.start.get("version", ""), NAME_MAX)
+        holds = kept(self.measured, self.position)
+        left_out = (*self.left_out, *holds.left_out)
         return ForeignRun(
             began,
             max(began, self.ended_at or ended_at or self.last_at or began),
             self.outcome,
             program=program if all(program) else None,
-            measurements=self.reported(),
+            measurements=holds.measurements,
             defects=tuple(_defects(self)),
             notes=_notes(self),
-            doubts=self.doubts,
+            doubts=tuple(self._doubts(left_out)),
+            cuts=(*left_out, *holds.thinned),
         )
 
-
-def snapshot(lines: Sequence[Line], hiding: Sequence[int] = ()) -> Snapshot:
-    """What lines that keep the schema tell, taken in their order; `hiding` as in a snapshot."""
-    told = Snapshot(hiding=hiding)
-    for line in lines:
-        told.first_at = told.first_at or line.at
-        told.last_at = line.at
-        take = _TAKERS.get(line.artifact)
-        if take:
-            take(told, line)
-    _check(told)
-    return told
+    @property
+    def problems(self) -> list[str]:
+        """Where what was told does not agree with itself, as sentences for people."""
+        return [*_of_series(self), *_of_end(self)]
 
 
 def _start(told: Snapshot, line: Line) -> None:
@@ -191,30 +171,22 @@ def _step_end(told: Snapshot, line: Line) -> None:
 
 
 def _measurement(told: Snapshot, line: Line) -> None:
-    content = line.content
-    told.measured.append(Measured(content["name"], _step(told, line).name, content, content["value"]))
+    content, at = line.content, line.at
+    assert at
+    told.measured.append(Measured(content["name"], _step(told, line).name, content, at, content["value"]))
 
 
 def _series_start(told: Snapshot, line: Line) -> None:
-    one = Measured(line.content["name"], _step(told, line).name, line.content, is_series=True)
+    assert line.at
+    one = Measured(line.content["name"], _step(told, line).name, line.content, line.at, series=Series())
     told.series[line.step or "", line.content["measurementSeriesId"]] = one
     told.measured.append(one)
 
 
-def _element(told: Snapshot, line: Line) -> None:
-    id, index = line.content["measurementSeriesId"], line.content["index"]
-    series = told.series.get((line.step or "", id))
-    if series is None:
-        told.problems.append(f"Line {line.number} belongs to the series {id[:60]}, which never started.")
-    elif line.at:
-        series.elements.setdefault(index, (line.content["value"], moment(line.content.get("timestamp")) or line.at))
-
-
 def _series_end(told: Snapshot, line: Line) -> None:
-    id, count = line.content["measurementSeriesId"], line.content["totalCount"]
-    series = told.series.get((line.step or "", id))
-    if series and len(series.elements) != count:
-        told.problems.append(f"The series {id[:60]} has {len(series.elements)} values of {str(count)[:20]}.")
+    series = told.series.get((line.step or "", line.content["measurementSeriesId"]))
+    if series:
+        series.total = line.content["totalCount"]
 
 
 _TAKERS: Final[dict[str, Callable[[Snapshot, Line], None]]] = {
@@ -224,51 +196,33 @@ _TAKERS: Final[dict[str, Callable[[Snapshot, Line], None]]] = {
     "testStepEnd": _step_end,
     "measurement": _measurement,
     "measurementSeriesStart": _series_start,
-    "measurementSeriesElement": _element,
+    ELEMENT: lambda told, line: told.take_element(element_of(line)),
     "measurementSeriesEnd": _series_end,
     "diagnosis": lambda told, line: told.diagnoses.append(line.content),
     "error": lambda told, line: told.errors.append(line.content),
 }
 
 
-def _check(told: Snapshot) -> None:
-    """Notes where the diagnostic's claim does not agree with what it told."""
+def _of_series(told: Snapshot) -> Iterator[str]:
+    for (_, id), number in told.strays.items():
+        yield f"Line {number} belongs to the series {id[:60]}, which never started."
+    for (_, id), one in told.series.items():
+        count = len(one.series or ())
+        if one.total is not None and one.total != count:
+            yield f"The series {id[:60]} has {count} values of {str(one.total)[:20]}."
+
+
+def _of_end(told: Snapshot) -> Iterator[str]:
     if told.end and not told.start:
-        told.problems.append("No testRunStart came.")
+        yield "No testRunStart came."
     if told.end and (told.end["status"], told.end["result"]) not in OUTCOMES:
-        told.problems.append(f"The run ended with {told.end['status']} and {told.end['result']}, which is no end.")
-    if told.outcome == PASS:
-        failed = [step.name[:60] for step in told.steps.values() if step.status == "ERROR"]
-        told.problems += [f"The step {name} ended with ERROR and the run with PASS." for name in failed]
-    if told.end:
-        left = [step.name[:60] for step in told.steps.values() if step.started_at and not step.status]
-        told.problems += [f"The step {name} has no end." for name in left]
-    if len(told.measured) > MEASUREMENTS_MAX:
-        told.problems.append(f"Measurements beyond the first {MEASUREMENTS_MAX} were left out.")
-
-
-def _measurements(told: Snapshot) -> Iterator[Measurement]:
-    """Those of all steps under names of their own; a name at one position in several steps is `step.name` in each."""
-    placed = [(told.position(one.content), one) for one in told.measured]
-    times = Counter((position, one.name) for position, one in placed)
-    used = Counter[tuple[str | None, str]]()
-    for position, one in placed:
-        name = one.name if times[position, one.name] == 1 else f"{one.step}.{one.name}"
-        name = short(name, NAME_MAX - 16) or "measurement"
-        used[position, name] += 1
-        count = used[position, name]
-        yield from _as_measurements(one, f"{name}#{count}" if count > 1 else name, position)
-
-
-def _as_measurements(one: Measured, name: str, position: str | None) -> Iterator[Measurement]:
-    unit, given = one.content.get("unit"), limits(one.content.get("validators"))
-    unit = unit_of_measure((_UNITS.get(unit, unit),)) if isinstance(unit, str) else None
-    value = one.values if one.is_series else one.value
-    yield Measurement(name, value, unit, given.low, given.high, one.outcome, position)
-    if one.is_series and one.elements:
-        moments = [one.elements[index][1] for index in sorted(one.elements)]
-        offsets = [(at - moments[0]).total_seconds() for at in moments]
-        yield Measurement(f"{name}.offset_s", offsets, "s", position=position)
+        yield f"The run ended with {told.end['status']} and {told.end['result']}, which is no end."
+    for step in told.steps.values():
+        if told.outcome == PASS and step.status == "ERROR":
+            yield f"The step {step.name[:60]} ended with ERROR and the run with PASS."
+    for step in told.steps.values():
+        if told.end and step.started_at and not step.status:
+            yield f"The step {step.name[:60]} has no end."
 
 
 def _defects(told: Snapshot) -> Iterator[Defect]:

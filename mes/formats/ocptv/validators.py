@@ -50,20 +50,35 @@ def evaluate(kind: Any, wanted: Any, value: Any) -> bool | None:
 
 def outcome(validators: Any, values: Sequence[Any]) -> str | None:
     """What all validators together say of all values: pass, fail, or None where one can't be evaluated."""
-    listed = _listed(validators)
-    if len(listed) * len(values) > EVALUATIONS_MAX:
-        return None
-    has_patterns = any(isinstance(one, dict) and str(one.get("type")).startswith("REGEX") for one in listed)
-    if has_patterns and len(listed) * len(values) > MATCHES_MAX:
-        return None
-    said = [
-        evaluate(one.get("type"), one.get("value"), value) if isinstance(one, dict) else None
-        for one in listed
-        for value in values
-    ]
+    said = [_says(one, values) for one in _listed(validators)]
     if False in said:
         return FAIL
-    return PASS if said and None not in said else None
+    return PASS if said and values and None not in said else None
+
+
+def _says(validator: Any, values: Sequence[Any]) -> bool | None:
+    """Whether all values meet a validator; None where that can't be said of one of them, or they are too many."""
+    if not isinstance(validator, dict):
+        return None
+    kind, wanted = validator.get("type"), validator.get("value")
+    is_comparison = isinstance(kind, str) and kind in _COMPARISONS
+    tried = _extremes(values) if is_comparison else _distinct(values)
+    if len(tried) > (MATCHES_MAX if str(kind).startswith("REGEX") else EVALUATIONS_MAX):
+        return None
+    said = {evaluate(kind, wanted, value) for value in tried}
+    return False if False in said else None if None in said else True
+
+
+def _extremes(values: Sequence[Any]) -> list[Any]:
+    """What comparisons say of these, they say of all values: the least and greatest number, and one that is none."""
+    numbers = [value for value in values if _is_number(value)]
+    others = [value for value in values if not _is_number(value)][:1] if len(numbers) < len(values) else []
+    return [min(numbers), max(numbers), *others] if numbers else others
+
+
+def _distinct(values: Sequence[Any]) -> list[Any]:
+    """Each value once, where true is not 1."""
+    return list({(isinstance(value, bool), value): value for value in values}.values())
 
 
 def limits(validators: Any) -> Limits:
