@@ -79,5 +79,5 @@ def _report(data: wire.RunReported) -> Report:
         data.measurements,
         [SeenConnection(one.end_a, one.end_b, one.seen, one.ohms) for one in data.connections],
         tuple([Defect(one.code, one.position, one.text) for one in data.defects]),
-        data.doubts if isinstance(data, wire.ForeignRunReported) else (),
+        *((data.doubts, data.known_as) if isinstance(data, wire.ForeignRunReported) else ()),
     )

@@ -12,7 +12,8 @@ that reports connections at all is compared with the whole netlist: wires it lef
 changes on a unit's route is decided elsewhere.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from mes.domain import cable
@@ -44,7 +45,11 @@ class Defect(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What a run reported, as far as its judgement needs it. `doubts` say why a claim of pass can't be believed."""
+    """What a run reported, as far as its judgement needs it.
+
+    `doubts` say why a claim of pass can't be believed, `known_as` by which name measurements are judged that had to be
+    renamed, for another has their name: a value that is measured twice is judged twice.
+    """
 
     step: str
     claim: str
@@ -52,6 +57,7 @@ class Report(NamedTuple):
     connections: Sequence[SeenConnection] = ()
     defects: tuple[Defect, ...] = ()
     doubts: tuple[str, ...] = ()
+    known_as: Mapping[str, str] = MappingProxyType({})
 
 
 class Judgement(NamedTuple):
@@ -103,9 +109,12 @@ class Criteria:
         """Whether a step must test the whole netlist."""
         return (NETLIST, None) in self.required(step)
 
-    def characteristic(self, measurement: Reported) -> Characteristic | None:
-        """What a measurement is judged by: the characteristic of its name at its position, or at any position."""
-        named = self.by_name.get(measurement.name)
+    def characteristic(self, measurement: Reported, known_as: str | None = None) -> Characteristic | None:
+        """What a measurement is judged by: the characteristic of its name at its position, or at any position.
+
+        One that has no such name is looked for by what it is `known_as`.
+        """
+        named = self.by_name.get(measurement.name) or (self.by_name.get(known_as) if known_as else None)
         return (named.get(measurement.position) or named.get(None)) if named else None
 
     def sheet(self, report: Report) -> LimitSheet | None:
@@ -126,10 +135,13 @@ class Criteria:
 
 def judge(criteria: Criteria, report: Report) -> Judgement:
     """The verdict on a run by its unit's definition."""
-    is_plain = report.claim == PASS and not (report.connections or report.defects or report.doubts)
+    is_plain = report.claim == PASS and not (report.connections or report.defects or report.doubts or report.known_as)
     if is_plain and (clean := _clean(criteria, report)):
         return clean
-    findings = [judge_measurement(measured, criteria.characteristic(measured)) for measured in report.measurements]
+    findings = [
+        judge_measurement(measured, criteria.characteristic(measured, report.known_as.get(measured.name)))
+        for measured in report.measurements
+    ]
     if report.claim in NOT_JUDGED:
         kept = Measured.of(findings)
         return Judgement(report.claim, kept.without_verdicts(UNSET), (), (_kept(report.claim),), ())

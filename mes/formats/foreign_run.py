@@ -31,7 +31,8 @@ class ForeignRun(NamedTuple):
     """One attempt of one step. `run` is its own name, `unit` what it calls the unit, `outcome` its claim.
 
     `program` is (name, version). `notes` are things kept for people to read: they decide nothing. `doubts` say in
-    sentences why its claim of pass can't be believed, `cuts` what came and is not among its values.
+    sentences why its claim of pass can't be believed, `cuts` what came and is not among its values. `known_as` says of
+    measurements that had to be renamed, for another has their name, what they are called by the tester.
     """
 
     started_at: datetime
@@ -46,6 +47,7 @@ class ForeignRun(NamedTuple):
     notes: dict[str, Any] = {}  # noqa: RUF012 - never written to
     doubts: tuple[str, ...] = ()
     cuts: tuple[str, ...] = ()
+    known_as: dict[str, str] = {}  # noqa: RUF012 - never written to
 
 
 class Reading(NamedTuple):

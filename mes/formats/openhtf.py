@@ -102,7 +102,7 @@ def read(record: Any) -> Reading:
     if dut is not None and not isinstance(dut, str):
         fields.note("dut_id", f"is {show(dut)}; give a text or null")
     phases = list(fields.objects("phases", PHASES_MAX))
-    measurements = _measurements(phases)
+    measurements, known_as = _measurements(phases)
     if len(measurements) > MEASUREMENTS_MAX:
         fields.note("phases", f"has {len(measurements)} measurements; at most {MEASUREMENTS_MAX} are allowed")
     defects = tuple(_defects(fields))
@@ -111,7 +111,8 @@ def read(record: Any) -> Reading:
         return unread(problems)
     name = short(f"{dut}:{(started - _EPOCH) // timedelta(milliseconds=1)}", NAME_MAX) if dut else None
     program = _program(fields.raw("metadata"))
-    return Reading(ForeignRun(started, ended, outcome, name, dut, program, measurements, defects=defects, notes=notes))
+    run = ForeignRun(started, ended, outcome, name, dut, program, measurements, defects=defects, notes=notes)
+    return Reading(run._replace(known_as=known_as))
 
 
 def _moment(fields: Fields, field: str) -> datetime | None:
@@ -143,11 +144,11 @@ def _defects(fields: Fields) -> Iterator[Defect]:
         yield Defect(code, None, short(detail.raw("description") or "", TEXT_MAX) or None)
 
 
-def _measurements(phases: Iterable[Fields]) -> tuple[Measurement, ...]:
-    """Those of all phases under names of their own.
+def _measurements(phases: Iterable[Fields]) -> tuple[tuple[Measurement, ...], dict[str, str]]:
+    """Those of all phases under names of their own; and of the renamed ones that count how the test calls them.
 
     A name that several phases measure is `phase.name` in each. A phase that was repeated measures under the same name
-    again: the last time keeps the plain name, earlier ones are numbered.
+    again: the last time keeps the plain name, earlier ones are numbered and don't count.
     """
     measured = [one for phase in phases for one in _of_phase(phase)]
     phases_of: dict[str, set[str]] = {}
@@ -159,8 +160,10 @@ def _measurements(phases: Iterable[Fields]) -> tuple[Measurement, ...]:
     for name in called:
         seen[name] += 1
         names.append(name if seen[name] == times[name] else f"{name} (try {seen[name]})")
-    unique = numbered(short(name, NAME_MAX) for name in names)
-    return tuple(one.measurement._replace(name=name) for one, name in zip(measured, unique, strict=True))
+    unique = list(numbered(short(name, NAME_MAX) for name in names))
+    told = list(zip(measured, called, names, unique, strict=True))
+    known_as = {own: one.name for one, name, last, own in told if name == last and own != one.name}
+    return tuple(one.measurement._replace(name=own) for one, _, _, own in told), known_as
 
 
 def _of_phase(phase: Fields) -> Iterator[_Measured]:

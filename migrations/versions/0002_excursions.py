@@ -1,7 +1,7 @@
-"""Excursions of telemetry beyond watched limits
+"""Excursions of telemetry beyond watched limits; the ends of recorded runs are found by an index
 
-Revision: 0002, after 0001. It locks nothing: the table is new. Runs that are on while it is migrated are watched from
-their next message on.
+Revision: 0002, after 0001. It keeps lines of recorded runs from being stored while the index on them is made: some
+seconds for ten million. Runs that are on while it is migrated are watched from their next message on.
 """
 
 import sqlalchemy as sa
@@ -76,9 +76,22 @@ def upgrade() -> None:
     op.create_index(
         "ix_excursion_told_at", "excursion", ["told_at"], unique=False, postgresql_where=sa.text("NOT is_broken")
     )
+    op.execute("SET LOCAL lock_timeout = '5s'")  # to give up is better than to have the floor wait behind us
+    op.create_index(
+        "ix_recording_line_ends",
+        "recording_line",
+        ["recording_id", "number"],
+        unique=False,
+        postgresql_where=sa.text("artifact IN ('testRunStart', 'testRunEnd')"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_index(
+        "ix_recording_line_ends",
+        table_name="recording_line",
+        postgresql_where=sa.text("artifact IN ('testRunStart', 'testRunEnd')"),
+    )
     op.drop_index("ix_excursion_told_at", table_name="excursion", postgresql_where=sa.text("NOT is_broken"))
     op.drop_index("ix_excursion_series", table_name="excursion")
     op.drop_index("ix_excursion_broken", table_name="excursion", postgresql_where=sa.text("is_broken"))

@@ -197,3 +197,16 @@ def test_the_order_of_the_rule_holds_for_any_run(claim: str, step: str, measurem
         met = {(one.name, one.position) for one in judgement.measured if one.verdict == PASS}
         if judgement.verdict == PASS:
             assert {("temperature", "J1"), ("temperature", "J2")} <= met
+
+
+def test_what_was_renamed_for_another_has_its_name_is_judged_by_its_own():
+    twice = (
+        *GOOD_HIPOT,
+        Measurement("leakage#2", 5.0, "mA"),
+        Measurement("burn.temperature", 45.0, "Cel", position="J1"),
+    )
+    known_as = {"leakage#2": "leakage", "burn.temperature": "temperature"}
+    assert run(measurements=twice).verdict == PASS
+    assert codes(run(measurements=twice, known_as=known_as)) == ["limit_broken", "limit_broken"]
+    only = (GOOD_HIPOT[0]._replace(name="burn.leakage"), *GOOD_HIPOT[1:])
+    assert run(measurements=only, known_as={"burn.leakage": "leakage"}).verdict == PASS

@@ -147,6 +147,12 @@ recording_line = Table(
     Column("at", MOMENT, comment="The line's time, as the program said."),
     Column("received_at", MOMENT, nullable=False, comment="When it first arrived."),
     Column("line", Text, nullable=False, comment="The line as JSON."),
+    Index(
+        "ix_recording_line_ends",
+        "recording_id",
+        "number",
+        postgresql_where=text("artifact IN ('testRunStart', 'testRunEnd')"),
+    ),
     comment="Every distinct line of a recording: append-only, so that no order of arrival matters.",
 )
 

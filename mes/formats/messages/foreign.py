@@ -34,12 +34,14 @@ class Unfit(ValueError):  # noqa: N818 - it is the report that does not fit
 class ForeignRunReported(RunReported, frozen=True, omit_defaults=True, dict=True):
     """A run read from another format; `notes` are what that format says beside it, for people to read.
 
-    `doubts` say why its claim of pass can't be believed, `cuts` what came and is not among its values.
+    `doubts` say why its claim of pass can't be believed, `cuts` what came and is not among its values, `known_as` how
+    the tester calls measurements that were renamed, for another has their name.
     """
 
     notes: dict[str, Any] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
     cuts: tuple[str, ...] = ()
+    known_as: dict[str, str] = field(default_factory=dict)
 
 
 class ForeignReport(Struct, frozen=True, omit_defaults=True):
@@ -187,6 +189,7 @@ def _reported(report: ForeignReport | RunOfLines, run: ForeignRun) -> ForeignRun
         "notes": run.notes,
         "doubts": run.doubts,
         "cuts": run.cuts,
+        "known_as": run.known_as,
     }
     try:
         return msgspec.convert(plain, ForeignRunReported)

@@ -37,7 +37,8 @@ class Measured:
 
 
 class Kept(NamedTuple):
-    """The measurements of a run. `thinned` and `left_out` say in sentences what is not among them.
+    """The measurements of a run. `thinned` and `left_out` say in sentences what is not among them. `known_as` tells of
+    those that were renamed, for another has their name, what the diagnostic calls them.
 
     What was thinned was looked at, value by value; what was left out was not.
     """
@@ -45,6 +46,7 @@ class Kept(NamedTuple):
     measurements: tuple[Measurement, ...]
     thinned: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    known_as: dict[str, str] = {}  # noqa: RUF012 - never written to
 
 
 def kept(measured: Sequence[Measured], position_of: PositionOf) -> Kept:
@@ -57,9 +59,10 @@ def kept(measured: Sequence[Measured], position_of: PositionOf) -> Kept:
     some = _gathered(measured) if is_much else measured
     most = share((len(one.series) for one in some if one.series is not None), VALUES_MAX, SERIES_MAX)
     thinned: list[str] = []
-    made = list(_measurements(some, position_of, most, thinned))
+    known_as: dict[str, str] = {}
+    made = list(_measurements(some, position_of, most, thinned, known_as))
     if len(made) <= MEASUREMENTS_MAX:
-        return Kept(tuple(made), tuple(thinned))
+        return Kept(tuple(made), tuple(thinned), known_as=known_as)
     ranked = sorted(range(len(made)), key=lambda at: (made[at].outcome != FAIL, made[at].name.endswith(OFFSET)))
     lost = [made[at].name for at in ranked[MEASUREMENTS_MAX:]]
     is_value_lost = not all(name.endswith(OFFSET) for name in lost)
@@ -67,7 +70,7 @@ def kept(measured: Sequence[Measured], position_of: PositionOf) -> Kept:
     if not is_value_lost:
         thinned.append(text)
     chosen = tuple(made[at] for at in sorted(ranked[:MEASUREMENTS_MAX]))
-    return Kept(chosen, tuple(thinned), (text,) if is_value_lost else ())
+    return Kept(chosen, tuple(thinned), (text,) if is_value_lost else (), known_as)
 
 
 def _gathered(measured: Sequence[Measured]) -> list[Measured]:
@@ -94,21 +97,30 @@ def _as_series(group: Sequence[Measured]) -> Measured:
 
 
 def _measurements(
-    measured: Sequence[Measured], position_of: PositionOf, most: int, thinned: list[str]
+    measured: Sequence[Measured],
+    position_of: PositionOf,
+    most: int,
+    thinned: list[str],
+    known_as: dict[str, str],
 ) -> Iterator[Measurement]:
-    """Those of all steps under names of their own; a name at one position in several steps is `step.name` in each.
+    """Those of all steps under names of their own.
 
-    A series keeps at most `most` values; `thinned` gets a sentence for each that had more.
+    A name at one position in several steps is `step.name` in each; the second one in a step is `name#2`. A series keeps
+    at most `most` values; `thinned` gets a sentence for each that had more.
     """
     placed = [(position_of(one.content), one) for one in measured]
-    times = Counter((position, one.name) for position, one in placed)
+    steps_of: dict[tuple[str | None, str], set[str]] = {}
+    for position, one in placed:
+        steps_of.setdefault((position, one.name), set()).add(one.step)
     used = Counter[tuple[str | None, str]]()
     for position, one in placed:
-        name = one.name if times[position, one.name] == 1 else f"{one.step}.{one.name}"
+        name = one.name if len(steps_of[position, one.name]) == 1 else f"{one.step}.{one.name}"
         name = short(name, NAME_MAX - 16) or "measurement"
         used[position, name] += 1
         count = used[position, name]
         unique = f"{name}#{count}" if count > 1 else name
+        if unique != one.name:
+            known_as[unique] = short(one.name, NAME_MAX)
         yield from (
             _single(one, unique, position)
             if one.series is None

@@ -100,9 +100,8 @@ class Reader:
     def __init__(
         self, gaps: Sequence[tuple[int, int]] = (), left_out_to: int | None = None, problems: Iterable[str] = ()
     ) -> None:
-        self.told = Snapshot()
+        self.told = Snapshot(gaps=gaps)
         self.problems = list(problems)
-        self._gaps = gaps
         self._first: Line | None = None
         self._is_empty = True
         if left_out_to is not None:
@@ -149,7 +148,7 @@ class Reader:
         if run is None:
             why = _nothing(not self._is_empty, self.problems)
             return Reading(None, (reason("unreadable", f"data.lines: {why}.", field="data.lines"),))
-        gaps = [f"Lines {first} to {last} are missing." for first, last in self._gaps[:PROBLEMS_MAX]]
+        gaps = [f"Lines {first} to {last} are missing." for first, last in self.told.gaps[:PROBLEMS_MAX]]
         problems = [*run.cuts, *gaps, *self.problems, *self.told.problems][:PROBLEMS_MAX]
         return Reading(run._replace(notes=run.notes | {"problems": problems}) if problems else run)
 

@@ -41,7 +41,8 @@ class Snapshot:
     """A run as far as its lines tell. `problems` are sentences for people: what is odd, but no reason to refuse it.
 
     `hiding` are the numbers of lines that came and can't be read, though a measured value may have been in them.
-    `left_out` says in sentences which values were not looked at.
+    `gaps` are the numbers of those that did not come: first and last of each stretch. `left_out` says in sentences
+    which values were not looked at.
     """
 
     started_at: datetime | None = None
@@ -58,6 +59,7 @@ class Snapshot:
     diagnoses: list[dict[str, Any]] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
     hiding: list[int] = field(default_factory=list)
+    gaps: Sequence[tuple[int, int]] = ()
     left_out: list[str] = field(default_factory=list)
 
     def take(self, line: Line) -> None:
@@ -86,6 +88,8 @@ class Snapshot:
             shown = ", ".join(map(str, self.hiding[:5])) + (" …" if len(self.hiding) > 5 else "")
             where = f"line{'s' if len(self.hiding) > 1 else ''} {shown}"
             yield f"The diagnostic claims a pass; a measured value may have been in {where}, which can't be read."
+        if self.gaps:
+            yield f"The diagnostic claims a pass; a measured value may have been in {missing(self.gaps)}."
         for text in left_out:
             yield f"{NOT_ALL_SEEN} {text}"
 
@@ -138,12 +142,19 @@ class Snapshot:
             notes=_notes(self),
             doubts=tuple(self._doubts(left_out)),
             cuts=(*left_out, *holds.thinned),
+            known_as=holds.known_as,
         )
 
     @property
     def problems(self) -> list[str]:
         """Where what was told does not agree with itself, as sentences for people."""
         return [*_of_series(self), *_of_end(self)]
+
+
+def missing(gaps: Sequence[tuple[int, int]]) -> str:
+    """Lines that did not come, for people."""
+    shown = ", ".join(f"{first}-{last}" if last > first else str(first) for first, last in gaps[:5])
+    return f"lines that are missing: {shown}{' …' if len(gaps) > 5 else ''}"
 
 
 def _start(told: Snapshot, line: Line) -> None:
