@@ -136,7 +136,7 @@ class Folding:
         return self.folded
 
     async def _watch(self, sampled: Sequence[Entry], events: dict[UnitId, list[Event]]) -> set[UnitId]:
-        """Work out what telemetry broke; adds it to `events`. Returns the units of which an earlier break is no more."""
+        """Work out what telemetry broke; adds it to `events`. Returns the units of which an earlier break is not so."""
         self.watched = await watch(self.connection, sampled, self.at)
         for entry in sampled:
             broken = self.watched.events.get(entry.key, ())

@@ -1,5 +1,6 @@
 """A reported run as the record takes it: the station's claim, our verdict, and what the journal says of it."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -7,6 +8,7 @@ from mes.db.products import Product
 from mes.db.runs import RunRecord
 from mes.domain.cable import SeenConnection
 from mes.domain.facts import FAIL, PASS
+from mes.domain.refusals import Reason, reason
 from mes.domain.run import Criteria, Defect, Judgement, Report, judge
 from mes.formats import messages as wire
 
@@ -24,9 +26,13 @@ def judged_run(
     data: wire.RunReported,
     operator: str | None,
     received_at: datetime,
+    doubts: Sequence[Reason] = (),
 ) -> RunRecord:
-    """What a station reported of a run, with our verdict by the unit's definition."""
-    report = _report(data)
+    """What a station reported of a run, with our verdict by the unit's definition.
+
+    `doubts` say why a claim of pass can't be believed, beside what the report itself gives cause for.
+    """
+    report = _report(data, doubts)
     return RunRecord(
         run_id,
         unit_id,
@@ -72,12 +78,17 @@ def _failures(judgement: Judgement) -> dict[str, Any]:
     return {"failed": failed[:FAILED_SHOWN_MAX]} if failed else {}
 
 
-def _report(data: wire.RunReported) -> Report:
+def _report(data: wire.RunReported, doubts: Sequence[Reason]) -> Report:
+    known_as: Mapping[str, str] = {}
+    if isinstance(data, wire.ForeignRunReported):
+        doubts = [*(reason("values_unreadable", text) for text in data.doubts), *doubts]
+        known_as = data.known_as
     return Report(
         data.step,
         data.outcome,
         data.measurements,
         [SeenConnection(one.end_a, one.end_b, one.seen, one.ohms) for one in data.connections],
         tuple([Defect(one.code, one.position, one.text) for one in data.defects]),
-        *((data.doubts, data.known_as) if isinstance(data, wire.ForeignRunReported) else ()),
+        tuple(doubts),
+        known_as,
     )

@@ -17,11 +17,12 @@ from mes.db.material import lock_stations
 from mes.db.products import PartNumber, Product, part_numbers, products
 from mes.db.stations import stations_named
 from mes.db.units import NamedUnit, NewUnit, create_bought_units, lock_names, units_named
-from mes.domain.clock import effective_at
+from mes.domain.clock import effective_at, is_set
 from mes.domain.facts import Station
 from mes.domain.refusals import Reason, reason
 from mes.formats.messages import (
     Child,
+    ForeignRunReported,
     MaterialLoaded,
     Message,
     PartInstalled,
@@ -32,6 +33,8 @@ from mes.formats.messages import (
     UnitRef,
 )
 
+SKEW_MAX_S = 5.0
+"""A station whose event lies further ahead of us than this is told so."""
 OFFICE = "office"
 """Kind of the station that REST requests speak as: their source is not under `stations/`."""
 
@@ -83,6 +86,11 @@ class Names:
             raise Waiting(reason("ambiguous_serial", text, serial=ref.serial, parts=parts))
         return found[0]
 
+    def is_another(self, serial: str, unit: NamedUnit) -> bool:
+        """Whether a serial is carried by others, and not by the unit."""
+        carriers = self.units.get(serial, ())
+        return bool(carriers) and all(one.id != unit.id for one in carriers)
+
     def _is_routed(self, unit: NamedUnit, step: str | None) -> bool:
         if unit.product_id is None:
             return False
@@ -118,6 +126,8 @@ def _refs(message: Message) -> Iterator[UnitRef]:
         ref = getattr(message.data, name, None)
         if ref is not None:
             yield ref
+    if isinstance(message.data, ForeignRunReported) and message.data.tells_of:
+        yield UnitRef(message.data.tells_of)
 
 
 def _parts(message: Message) -> Iterator[Child | PartReceived]:
@@ -229,3 +239,15 @@ def effective(message: Message, said: datetime, received_at: datetime) -> dateti
     if isinstance(message.data, StationStatus) and message.data.will:
         return received_at
     return effective_at(said, received_at)
+
+
+def skew_of(said: datetime, received_at: datetime) -> Reason | None:
+    """What is odd about a station's clock."""
+    ahead_s = (said - received_at).total_seconds()
+    if not is_set(said):
+        told = f"The event is said to be of {said.year}: the station's clock is not set. It"
+    elif ahead_s > SKEW_MAX_S:
+        told = f"The event lies {ahead_s:.0f} s ahead of the MES's clock; it"
+    else:
+        return None
+    return reason("clock_skew", f"{told} is recorded as of its arrival.", ahead_s=round(ahead_s, 3))

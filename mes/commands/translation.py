@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from mes.commands.inventories import items_of
 from mes.commands.judging import judged_run, told_of
-from mes.commands.recognition import Names, Waiting, effective, lot_key, said_at
+from mes.commands.recognition import Names, Waiting, effective, lot_key, said_at, skew_of
 from mes.db.inbox import Ticket
 from mes.db.inventories import Inventory
 from mes.db.journal import Subject, new_id
@@ -18,7 +18,7 @@ from mes.db.samples import Stretches
 from mes.db.stations import Status
 from mes.db.units import NamedUnit
 from mes.domain import facts
-from mes.domain.clock import began_at, effective_at, is_set
+from mes.domain.clock import began_at, effective_at
 from mes.domain.facts import Entry
 from mes.domain.refusals import Reason, reason
 from mes.domain.watch import Excursion, excursions
@@ -26,9 +26,6 @@ from mes.formats import messages as wire
 from mes.formats.messages import Message
 from mes.formats.messages.digests import digest_of, encode
 from mes.formats.messages.samples import sample_times
-
-SKEW_MAX_S = 5.0
-"""A station whose event lies further ahead of us than this is told so."""
 
 
 class Stream(NamedTuple):
@@ -123,9 +120,8 @@ class Translator:
         made = self._translated(message, effective(message, said, received_at), received_at)
         if message.traceparent:
             made.data["traceparent"] = message.traceparent
-        ahead_s = (said - received_at).total_seconds()
-        if ahead_s > SKEW_MAX_S or not is_set(said):
-            made.deviations.append(_skew(said, ahead_s))
+        if skew := skew_of(said, received_at):
+            made.deviations.append(skew)
         return made
 
     def _translated(self, message: Message, at: datetime, received_at: datetime) -> Translation:
@@ -192,7 +188,8 @@ class Translator:
         unit = self.names.unit(data.unit, data.step)
         product = self.names.products.get(unit.product_id or "")
         operator = self._operator(data.operator)
-        run = judged_run(new_id(), unit.id, product, station.name, data, operator, received_at)
+        doubts = self._mistaken(data, unit)
+        run = judged_run(new_id(), unit.id, product, station.name, data, operator, received_at, doubts)
         what = facts.RunReported(
             unit.id,
             data.step,
@@ -208,8 +205,17 @@ class Translator:
         )
         made = Translation(message, self._entry(message, at, what), (_subject(unit),), run=run)
         made.deviations.extend(run.judgement.deviations)
+        made.deviations.extend(doubts)
         made.data |= told_of(run, data)
         return made
+
+    def _mistaken(self, data: wire.RunReported, unit: NamedUnit) -> list[Reason]:
+        """That a tester's report is of another unit than its message: one of the two was scanned wrong."""
+        named = data.tells_of if isinstance(data, wire.ForeignRunReported) else None
+        if named is None or not self.names.is_another(named, unit):
+            return []
+        text = f"The message is about {unit.serial}, and the report in it tells of {named}; scan the unit again."
+        return [reason("unit_mismatch", text, unit=unit.serial, report=named)]
 
     def _lines(self, message: Message, data: wire.OcptvLines, at: datetime, received_at: datetime) -> Translation:
         """What extends a recording: its entry follows once it is known what the recording comes to by it."""
@@ -325,17 +331,6 @@ class Translator:
         if data.date_code:
             made.data["date_code"] = data.date_code
         return made
-
-
-def _skew(said: datetime, ahead_s: float) -> Reason:
-    """What is odd about a station's clock."""
-    if is_set(said):
-        text = f"The event lies {ahead_s:.0f} s ahead of the MES's clock; it is recorded as of its arrival."
-    else:
-        text = (
-            f"The event is said to be of {said.year}: the station's clock is not set. It is recorded as of its arrival."
-        )
-    return reason("clock_skew", text, ahead_s=round(ahead_s, 3))
 
 
 def _subject(unit: NamedUnit) -> Subject:

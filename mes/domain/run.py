@@ -56,7 +56,7 @@ class Report(NamedTuple):
     measurements: Sequence[Reported] = ()
     connections: Sequence[SeenConnection] = ()
     defects: tuple[Defect, ...] = ()
-    doubts: tuple[str, ...] = ()
+    doubts: tuple[Reason, ...] = ()
     known_as: Mapping[str, str] = MappingProxyType({})
 
 
@@ -195,8 +195,7 @@ def _faults(
     criteria: Criteria, report: Report, findings: Sequence[Finding], connections: Sequence[ConnectionVerdict]
 ) -> Iterator[Reason]:
     """Why the program can't be believed: what it had to report and did not, or not so that it can be judged."""
-    for text in report.doubts:
-        yield reason("values_unreadable", text)
+    yield from report.doubts
     yield from _unmet(criteria.required(report.step), findings)
     if criteria.needs_netlist(report.step) and not report.connections:
         yield reason("connection_not_tested", "The step tests the netlist; the run reports no connections.")

@@ -187,3 +187,21 @@ async def test_a_diagnostics_own_limit_fails_a_value_that_ours_allow(stage: Stag
     seen = await picture(stage.database)
     assert [(row[5], row[6]) for row in seen["runs"]] == [("pass", "fail")]
     assert "measurement_claimed_failed" in seen["runs"][0][7]
+
+
+async def test_a_report_of_another_unit_passes_none(stage: Stage) -> None:
+    """Somebody scanned the wrong one: the report itself says whose values they are."""
+    await stage.release("T1", "T2")
+    await stage.send([*stage.build("T1", 0, "G1", "G2"), *stage.build("T2", 0, "G3", "G4")])
+    other = power_record(150, 200, unit="T2")
+    data = json.loads(other.body)["data"] | {"unit": "T1"}
+    (told,) = await stage.send([foreign("run/openhtf", "com.google.openhtf.record", data, "a", 200)])
+    assert told.fate == "applied"
+    assert [one.text for one in told.reasons if one.code == "unit_mismatch"] == [
+        "The message is about T1, and the report in it tells of T2; scan the unit again."
+    ]
+    assert ("T1", "in_process") in (await picture(stage.database))["units"]
+    nicknamed = json.loads(power_record(150, 300, unit="nickname").body)["data"] | {"unit": "T1"}
+    (told,) = await stage.send([foreign("run/openhtf", "com.google.openhtf.record", nicknamed, "b", 300)])
+    assert "unit_mismatch" not in {one.code for one in told.reasons}
+    assert ("T1", "completed") in (await picture(stage.database))["units"]

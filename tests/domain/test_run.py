@@ -11,7 +11,7 @@ from mes.domain.cable import SeenConnection
 from mes.domain.facts import ABORTED, ERROR, FAIL, INTERRUPTED, PASS, SKIPPED
 from mes.domain.limits import UNSET, Measurement
 from mes.domain.product import Characteristic, Connection, Definition, Step
-from mes.domain.refusals import SENTENCES
+from mes.domain.refusals import SENTENCES, reason
 from mes.domain.run import CLAIMS, Criteria, Defect, Judgement, Report, judge
 
 CABLE = Definition(
@@ -85,13 +85,13 @@ def test_a_broken_limit_beats_the_claim_and_what_is_missing():
 
 
 def test_a_pass_with_values_that_nobody_could_read_is_the_program_s_fault():
-    judgement = run(measurements=GOOD_HIPOT, doubts=("A value may have been in line 2.",))
+    judgement = run(measurements=GOOD_HIPOT, doubts=(reason("values_unreadable", "In line 2."),))
     assert (judgement.verdict, codes(judgement)) == (ERROR, ["values_unreadable"])
-    assert judgement.reasons[0].text == "A value may have been in line 2."
+    assert judgement.reasons[0].text == "In line 2."
 
 
 def test_a_broken_limit_beats_the_values_that_nobody_could_read():
-    judgement = run(measurements=(Measurement("leakage", 5.0, "mA"), *GOOD_HIPOT[1:]), doubts=("Line 2.",))
+    judgement = run(measurements=(Measurement("leakage", 5.0, "mA"), *GOOD_HIPOT[1:]), doubts=(reason("values_unreadable"),))
     assert (judgement.verdict, codes(judgement)) == (FAIL, ["limit_broken", "values_unreadable"])
 
 

@@ -105,7 +105,7 @@ async def verdicts(stage: Stage) -> list[tuple[str, list[tuple[str, str]]]]:
     async with stage.database.reading() as connection:
         found = await connection.execute(text("SELECT verdict, reasons FROM run ORDER BY id"))
         return [
-            (verdict, [(one["code"], one["facts"]["verdict_of_values"]) for one in json.loads(reasons)])
+            (verdict, [(one["code"], one["facts"].get("verdict_of_values")) for one in json.loads(reasons)])
             for verdict, reasons in found
         ]
 

@@ -35,13 +35,15 @@ class ForeignRunReported(RunReported, frozen=True, omit_defaults=True, dict=True
     """A run read from another format; `notes` are what that format says beside it, for people to read.
 
     `doubts` say why its claim of pass can't be believed, `cuts` what came and is not among its values, `known_as` how
-    the tester calls measurements that were renamed, for another has their name.
+    the tester calls measurements that were renamed, for another has their name. `tells_of` is how the report calls its
+    unit where the message names another.
     """
 
     notes: dict[str, Any] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
     cuts: tuple[str, ...] = ()
     known_as: dict[str, str] = field(default_factory=dict)
+    tells_of: str | None = None
 
 
 class ForeignReport(Struct, frozen=True, omit_defaults=True):
@@ -190,6 +192,7 @@ def _reported(report: ForeignReport | RunOfLines, run: ForeignRun) -> ForeignRun
         "doubts": run.doubts,
         "cuts": run.cuts,
         "known_as": run.known_as,
+        "tells_of": run.unit if report.unit and run.unit != report.unit.serial else None,
     }
     try:
         return msgspec.convert(plain, ForeignRunReported)
