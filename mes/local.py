@@ -25,6 +25,7 @@ SERVICES = ("serve", "ingest", "answer", "feeds")
 LISTENING = ("ingest", "answer")
 """Those that must be known to the broker before anyone may publish."""
 TOKEN_FILE = "admin.token"
+PORT_RECORD = "rest.port"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,12 @@ class Local:
 def api_url(settings: Settings) -> str:
     """Where REST is."""
     return f"http://{settings.host}:{settings.port}"
+
+
+def remembered_api_url(settings: Settings) -> str:
+    """Where the REST of a data folder is, or was last, for a program that knows no more than the folder."""
+    port = ports.remembered(settings.data_dir / PORT_RECORD, settings.port)
+    return api_url(settings.model_copy(update={"port": port}))
 
 
 @asynccontextmanager
@@ -61,6 +68,7 @@ async def running(
             environment["MES_HISTORY"] = str(settings.history)
             async with Supervisor(settings.data_dir, environment) as services:
                 await asyncio.gather(*(_start(services, name, settings) for name in SERVICES))
+                (settings.data_dir / PORT_RECORD).write_text(str(port))
                 yield Local(parts, api_url(settings), token, settings.data_dir / TOKEN_FILE), services
 
 

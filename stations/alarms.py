@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from mes.formats.messages import SettledMessage
+from stations.spool import Spool, SpoolError, SpoolFullError
 
 REASONS_TOLD: Final = 5
 """So many of the reasons of rejected messages an alarm tells."""
@@ -13,9 +14,11 @@ log = logging.getLogger(__name__)
 
 AlarmCode: TypeAlias = Literal[
     "spool_filling",  # it is 80 % full: the MES can't be reached, or does not keep up
-    "spool_full",  # what is said now is refused
+    "spool_full",  # what is said now is refused; or its disk is full, and receipts can't be noted
     "spool_damaged",  # it was mended at the start, or has to be
     "no_receipts",  # the broker takes our messages and the MES says nothing to them, nor when they are sent again
+    "unreachable",  # no connection to the broker for half a minute
+    "unsteady",  # it ends again and again: is another program connected as the same station?
     "clock_skew",
     "refused",  # the broker does not let us in, or not hear or say what is ours
     "rejected",  # the MES can't read what was said: it will not be on the record; the text names the mend
@@ -57,6 +60,19 @@ class Alarms:
     def over(self, *codes: AlarmCode) -> None:
         """The trouble is over; when it comes again, it is said again."""
         self._standing.difference_update(codes)
+
+
+def tell_spool(alarms: Alarms, error: SpoolError) -> None:
+    """What is wrong with a spool that could not be used."""
+    alarms.give("spool_full" if isinstance(error, SpoolFullError) else "spool_damaged", str(error))
+
+
+def tell_held(alarms: Alarms, spool: Spool) -> None:
+    """That receipts are in memory only: it ends with the program, and what they settle is sent again by the next."""
+    alarms.give(
+        "spool_full",
+        f"The disk of the spool {spool.path} is full: {spool.held} receipts are kept in memory until it has room.",
+    )
 
 
 def tell_rejected(alarms: Alarms, settled: Sequence[SettledMessage]) -> None:

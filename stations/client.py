@@ -34,14 +34,14 @@ from mes.formats.messages import (
     decode_answer,
 )
 from mes.mqtt import topics
-from stations.alarms import Alarms, OnAlarm, tell_rejected
+from stations.alarms import Alarms, OnAlarm, tell_held, tell_rejected, tell_spool
 from stations.asking import ASK_S, OnNoAnswer, Permit
 from stations.clock import Clock
-from stations.connection import Connection, Listener, MqttVersion, parse_url
+from stations.connection import Connection, Listener, MqttVersion, known_version, parse_url
 from stations.facts import Facts, unit_ref
 from stations.link import Link, Said
 from stations.runs import Run
-from stations.spool import Posted, Spool, SpoolError, SpoolFullError, default_path
+from stations.spool import Posted, Spool, SpoolError, default_path
 from stations.window import AGAIN_MIN_S, Window
 from stations.wording import TooLargeError, Wording
 
@@ -62,10 +62,10 @@ class Station(Facts):
     broker but `connected`, `ask`, `permit`, `run` and `await_receipts`.
 
     `url` is mqtt[s]://user:password@host:port; `user` and `password` may be given apart; `ssl_context` is for mqtts://
-    only. `spool` is the file that what is said is kept in until the MES has it (or a `Spool`, which is closed with the
-    station); see `default_path` for where it is by default. `beside` names a program that speaks as this station beside
-    its own client, without a status, with a connection and spool of its own. `receipt_s` is how long a receipt is
-    waited for before a message is sent again; longer where they take longer, and twice as long each time none comes.
+    only. `spool` is the file that keeps what is said until the MES has it (or a `Spool`, which is closed with the
+    station); else it is at `default_path`. `beside` names a program that speaks as this station beside its own client,
+    without a status, with a connection and spool of its own. `receipt_s` is how long a receipt is waited for before a
+    message is sent again; longer where they take longer, and twice as long each time none comes.
 
     `on_stop` is called when the MES says that a running test should end, `on_alarm` when a person should mend
     something. Both are called from the network's thread, or from the one that posts, and must not wait.
@@ -91,7 +91,7 @@ class Station(Facts):
         self._wording = Wording(name, message_max_bytes)
         self._broker = parse_url(url, user, password, for_tls=ssl_context is not None)
         self._client_id = f"station-{name}-{beside}" if beside else f"station-{name}"
-        self._mqtt = mqtt
+        self._mqtt = known_version(mqtt)
         self._tls = ssl_context
         self._says_status = beside is None
         self._on_stop = on_stop
@@ -158,9 +158,10 @@ class Station(Facts):
         return self._spool.waiting_messages, self._spool.waiting_bytes
 
     def status(self, state: str, reason: str | None = None) -> None:
-        """Say what the station is doing: idle, running, down, offline."""
+        """Say what the station is doing: idle, running, down, offline. Raises ValueError for anything else."""
+        self._wording.status(*(status := (state, datetime.now(UTC), reason)))
         with self._link.changed:
-            self._status = (state, datetime.now(UTC), reason)
+            self._status = status
             if self._says_status:
                 self._link.say(self._status_said())
 
@@ -295,7 +296,9 @@ class Station(Facts):
         ours = dict.fromkeys(self._spool.settle(settled, said.time))
         self._window.settled(ours, time.monotonic())
         tell_rejected(self._alarms, [one for one in settled if one.id in ours])
-        if self._spool.filled < EMPTIED:
+        if self._spool.held:
+            tell_held(self._alarms, self._spool)
+        elif self._spool.filled < EMPTIED:
             self._alarms.over("spool_filling", "spool_full")
         with self._link.changed:
             for missing in self._awaited:
@@ -316,11 +319,8 @@ class Station(Facts):
     def _keep(self, said: Sequence[Posted]) -> list[str]:
         try:
             self._spool.keep(said)
-        except SpoolFullError as error:
-            self._alarms.give("spool_full", str(error))
-            raise
         except SpoolError as error:
-            self._alarms.give("spool_damaged", str(error))
+            tell_spool(self._alarms, error)
             raise
         if self._spool.filled >= FILLING:
             self._alarms.give("spool_filling", f"The spool is {self._spool.filled:.0%} full.")

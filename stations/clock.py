@@ -18,6 +18,15 @@ ENOUGH: Final = 3
 """So many messages must agree before an alarm is given: one alone may just have been late."""
 
 
+_UNITS: Final = (("years", 365.25 * 86_400), ("days", 86_400.0), ("h", 3600.0), ("min", 60.0))
+
+
+def in_words(seconds: float) -> str:
+    """A time as people say it, in the largest unit of which it has two or more: 7.0 s, 2.5 min, 56.9 years."""
+    name, length_s = next((unit for unit in _UNITS if seconds >= 2 * unit[1]), ("s", 1.0))
+    return f"{seconds / length_s:.1f} {name}"
+
+
 class Clock:
     """What is known of our clock. Gives an alarm when it is off."""
 
@@ -29,7 +38,9 @@ class Clock:
         """A message came: when the MES wrote it by its clock, and when it arrived by ours."""
         self._ahead_s.append((arrived_at - written_at).total_seconds())
         if self.is_off:
-            self._alarms.give("clock_skew", f"The clock is {self.ahead_s:.1f} s ahead of the MES's; set it.")
+            ahead_s = self.ahead_s or 0.0
+            how = f"{in_words(abs(ahead_s))} {'ahead of' if ahead_s > 0 else 'behind'} the MES's"
+            self._alarms.give("clock_skew", f"This computer's clock is {how}; set it.")
         else:
             self._alarms.over("clock_skew")
 

@@ -9,7 +9,8 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, get_args
 from urllib.parse import unquote, urlsplit
 
 from paho.mqtt import client as paho
@@ -26,6 +27,8 @@ TURN_S: Final = 0.5
 """How long the connection sleeps at most before it looks what else is due."""
 RECEIVE_MAX: Final = 65_535
 """Unacknowledged messages that a broker takes which does not say how many it takes."""
+_DATED: Final = (9, 10)
+"""OpenSSL's codes for a certificate that is not valid yet, or not any more: by a clock that may be wrong."""
 PACKET_HEAD_BYTES: Final = 128
 """What a publish adds to its payload beside the topic."""
 
@@ -53,6 +56,23 @@ def parse_url(url: str, user: str | None = None, password: str | None = None, *,
     if user is None and parts.username:
         user, password = unquote(parts.username), unquote(parts.password or "")
     return BrokerUrl(parts.hostname, parts.port or (8883 if tls else 1883), user, password, tls)
+
+
+def known_version(mqtt: MqttVersion) -> MqttVersion:
+    """The version of MQTT, if it is one that we speak. Raises ValueError."""
+    if mqtt not in get_args(MqttVersion):
+        raise ValueError(f"mqtt: {mqtt!r} is none of {', '.join(get_args(MqttVersion))}")
+    return mqtt
+
+
+def in_words(error: OSError) -> str:
+    """Why a broker can't be reached, in a sentence for people."""
+    if isinstance(error, socket.gaierror):
+        return f"its name is not known here ({error.strerror})."
+    if isinstance(error, ssl.SSLError):
+        return f"what listens there does not speak TLS as we do ({error.reason or error}): is mqtts:// right?"
+    told = error.strerror or str(error)
+    return told if told.endswith("?") else f"{told}."
 
 
 class RefusedError(Exception):
@@ -89,7 +109,8 @@ class Connection:
     ) -> None:
         self.take_max = RECEIVE_MAX
         self.payload_max: int | None = None
-        self.up = False
+        self.up = self.was_up = False
+        self.where = f"{broker.host}:{broker.port}"
         self._broker = broker
         self._tls = tls
         self._version = version
@@ -112,6 +133,12 @@ class Connection:
     def drained(self) -> bool:
         """Whether everything that was published is acknowledged by the broker."""
         return not self._unacknowledged
+
+    @property
+    def ended(self) -> str:
+        """How the connection ended, in the broker's words or the network's."""
+        told = (self._ended or "").rstrip(".").lower()
+        return "without a word" if told in ("", "unspecified error") else told
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Hand a message to the network, QoS 1."""
@@ -165,6 +192,12 @@ class Connection:
                 self._go_on(self._client.loop_write())
         if self._refused:
             raise RefusedError(self._refused)
+        if self._ended is not None and not self.was_up:
+            scheme = "mqtts" if self._broker.tls else "mqtt"
+            raise ConnectionError(
+                "what listens there ended the connection before it let us in "
+                f"({self.ended}): is it a broker, and is {scheme}:// right?"
+            )
 
     def _go_on(self, code: MQTTErrorCode) -> None:
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS and self._ended is None:
@@ -186,7 +219,8 @@ class Connection:
             context = self._tls or ssl.create_default_context()
             return context.wrap_socket(sock, server_hostname=self._broker.host)
         except ssl.SSLCertVerificationError as error:
-            raise RefusedError(f"its certificate is not to be trusted: {error.verify_message}") from error
+            clock = f"; this computer's clock says {datetime.now(UTC):%F %T} UTC" if error.verify_code in _DATED else ""
+            raise RefusedError(f"its certificate is not to be trusted: {error.verify_message}{clock}") from error
         except BaseException:
             sock.close()
             raise
@@ -228,7 +262,7 @@ class Connection:
         if refused:
             self._refuse(f"it lets us not listen to {', '.join(refused)}")
             return
-        self.up = True
+        self.up = self.was_up = True
         self._listener.on_up()
 
     def _on_disconnect(self, _client: paho.Client, _u: Any, _flags: Any, code: Any, _p: Any) -> None:

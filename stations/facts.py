@@ -2,8 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from decimal import Decimal
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from msgspec import Struct
@@ -28,6 +28,7 @@ from mes.formats.messages import (
     UnitRef,
     UnitShipped,
 )
+from stations.wording import moment
 
 
 def serialized(part: str, serial: str, maker: str | None = None) -> Child:
@@ -69,7 +70,7 @@ class Facts(ABC):
         operator: str | None = None,
     ) -> str:
         """A step begins; `run` is the station's own name for this attempt."""
-        return self.post(StepStarted(unit_ref(unit), step, at or _now(), run, operator))
+        return self.post(StepStarted(unit_ref(unit), step, moment(at), run, operator))
 
     def complete(
         self,
@@ -82,7 +83,7 @@ class Facts(ABC):
         operator: str | None = None,
     ) -> str:
         """A step that measures nothing ended: pass, fail, error, aborted."""
-        return self.post(StepCompleted(unit_ref(unit), step, at or _now(), outcome, run, operator))
+        return self.post(StepCompleted(unit_ref(unit), step, moment(at), outcome, run, operator))
 
     def install(
         self,
@@ -94,7 +95,7 @@ class Facts(ABC):
         operator: str | None = None,
     ) -> str:
         """A part, or some of a lot, was put into a position."""
-        return self.post(PartInstalled(unit_ref(parent), position, child, at or _now(), operator))
+        return self.post(PartInstalled(unit_ref(parent), position, child, moment(at), operator))
 
     def remove(
         self,
@@ -107,7 +108,7 @@ class Facts(ABC):
         reason: str | None = None,
     ) -> str:
         """A part, or some of a lot, was taken out of a position."""
-        return self.post(PartRemoved(unit_ref(parent), position, child, at or _now(), operator, reason))
+        return self.post(PartRemoved(unit_ref(parent), position, child, moment(at), operator, reason))
 
     def report(
         self,
@@ -131,8 +132,8 @@ class Facts(ABC):
             RunReported(
                 unit_ref(unit),
                 step,
-                started_at,
-                ended_at,
+                moment(started_at, "started_at"),
+                moment(ended_at, "ended_at"),
                 outcome,
                 run=run,
                 purpose=purpose,
@@ -160,7 +161,7 @@ class Facts(ABC):
 
         `place` names a feeder, where the station has several for one part number.
         """
-        return self.post(MaterialLoaded(part, lot, at or _now(), maker, _amount(quantity), place, operator))
+        return self.post(MaterialLoaded(part, lot, moment(at), maker, _amount(quantity), place, operator))
 
     def unload(
         self,
@@ -174,12 +175,12 @@ class Facts(ABC):
         operator: str | None = None,
     ) -> str:
         """A lot was taken off, from one `place` or wherever it was; `left`: how much was left of it."""
-        return self.post(MaterialUnloaded(part, lot, at or _now(), maker, _amount(left), place, operator))
+        return self.post(MaterialUnloaded(part, lot, moment(at), maker, _amount(left), place, operator))
 
     def receive(self, child: Child, *, at: datetime | None = None, date_code: str | None = None) -> str:
         """A bought part, or some of a lot, arrived."""
         said = PartReceived(
-            child.part, at or _now(), child.serial, child.lot, child.quantity, child.maker, date_code=date_code
+            child.part, moment(at), child.serial, child.lot, child.quantity, child.maker, date_code=date_code
         )
         return self.post(said)
 
@@ -189,18 +190,17 @@ class Facts(ABC):
 
     def pack(self, unit: str | UnitRef, *, into: str | None = None, at: datetime | None = None) -> str:
         """A unit was packed."""
-        return self.post(UnitPacked(unit_ref(unit), at or _now(), into))
+        return self.post(UnitPacked(unit_ref(unit), moment(at), into))
 
     def ship(
         self, unit: str | UnitRef, *, order: str | None = None, to: str | None = None, at: datetime | None = None
     ) -> str:
         """A unit left the floor."""
-        return self.post(UnitShipped(unit_ref(unit), at or _now(), order, to))
+        return self.post(UnitShipped(unit_ref(unit), moment(at), order, to))
 
 
 def _amount(quantity: Decimal | float | int | None) -> Decimal | None:
-    return None if quantity is None else Decimal(str(quantity))
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+    try:
+        return None if quantity is None else Decimal(str(quantity))
+    except InvalidOperation as error:
+        raise ValueError(f"quantity: {quantity!r:.80} is no number") from error

@@ -78,7 +78,7 @@ def recognise(text: str) -> Form | None:
         return "ocptv"
     if text.lstrip().startswith("{"):
         return "redfish" if re.match(r'\s*\{\s*"/redfish/', text) else "openhtf"
-    return "cable-report" if "Test Results" in text and "," in text else None
+    return "cable-report" if re.search("test results", text, re.I) and re.search("[,;]", text) else None
 
 
 def unit_of(data: dict[str, Any]) -> str | None:

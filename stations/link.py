@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
-from stations.alarms import Alarms
-from stations.connection import Connection, Listener, RefusedError
+from stations.alarms import Alarms, tell_spool
+from stations.connection import Connection, Listener, RefusedError, in_words
 from stations.spool import SpoolError
 from stations.window import Window
 
@@ -23,6 +23,11 @@ BACK_OFF_MAX_S: Final = 15.0
 STEADY_S: Final = 10.0
 """A connection that lived this long was a good one: the next failure is a new story."""
 GOODBYE_S: Final = 2.0
+UNREACHABLE_S: Final = 30.0
+"""Without a connection for so long, people are told."""
+ENDS_MAX: Final = 4
+"""So many connections that end within `ENDS_WITHIN_S` are no accident: two of one name end each other's."""
+ENDS_WITHIN_S: Final = 60.0
 
 
 class Said(NamedTuple):
@@ -60,6 +65,60 @@ class BackOff:
         return pause_s
 
 
+class Reach:
+    """Whether the broker is reached, and for how long: gives an alarm where it is not, or never for long.
+
+    Called by one thread.
+    """
+
+    def __init__(self, name: str, alarms: Alarms) -> None:
+        self._name = name
+        self._alarms = alarms
+        self._changed_at = time.monotonic()
+        self._why: str | None = None
+        self._ends: deque[float] = deque(maxlen=ENDS_MAX)
+
+    def begins(self) -> None:
+        """The first try."""
+        self._changed_at = time.monotonic()
+
+    def came(self) -> None:
+        """There is a connection."""
+        self._changed_at = time.monotonic()
+        self._alarms.over("unreachable", "refused")
+
+    def went(self, why: str) -> None:
+        """A connection ended that we did not end."""
+        self._changed_at = time.monotonic()
+        self._why = f"the connection ended ({why})."
+        self._ends.append(self._changed_at)
+        took_s = self._changed_at - self._ends[0]
+        if len(self._ends) == ENDS_MAX and took_s <= ENDS_WITHIN_S:
+            self._alarms.give(
+                "unsteady",
+                f"The connection to the broker ended {ENDS_MAX} times in {took_s:.0f} s ({why}): "
+                f"is another program connected as {self._name}? Each needs a name of its own.",
+            )
+
+    def failed(self, why: str | None) -> None:
+        """There could be no connection; None: people were told of that already."""
+        self._why = why
+
+    def stays(self) -> None:
+        """There still is a connection."""
+        if self._ends and time.monotonic() - self._changed_at > UNREACHABLE_S:
+            self._ends.clear()
+            self._alarms.over("unsteady")
+
+    def look(self) -> None:
+        """There still is no connection."""
+        away_s = time.monotonic() - self._changed_at
+        if self._why and away_s >= UNREACHABLE_S:
+            self._alarms.give(
+                "unreachable", f"There has been no connection to the broker for {away_s:.0f} s: {self._why}"
+            )
+
+
 class Link:
     """The thread. `changed` is notified whenever something came or the connection came or went."""
 
@@ -72,6 +131,7 @@ class Link:
         self._window = window
         self._speaker = speaker
         self._alarms = alarms
+        self._reach = Reach(name.replace("station-", "station ", 1), alarms)
         self._soon: deque[Said] = deque()
         self._connection: Connection | None = None
         self._closing = threading.Event()
@@ -110,13 +170,13 @@ class Link:
 
     def on_up(self) -> None:
         assert self._connection is not None
+        self._reach.came()
         self._window.begin(time.monotonic())
         with self.changed:
             self.up = True
             self._soon.clear()
             self._soon.extend(self._speaker.greeting())
             self.changed.notify_all()
-        self._alarms.over("refused")
 
     def on_message(self, topic: str, payload: bytes) -> None:
         try:
@@ -127,6 +187,7 @@ class Link:
     def on_turn(self) -> None:
         connection = self._connection
         assert connection is not None
+        self._reach.stays()
         while connection.room and self._soon:
             said = self._soon.popleft()
             connection.publish(said.topic, said.payload, retain=said.retain)
@@ -141,6 +202,7 @@ class Link:
 
     def _live(self) -> None:
         back_off = BackOff()
+        self._reach.begins()
         while not self._closing.is_set():
             began = time.monotonic()
             self._connect_once()
@@ -148,21 +210,36 @@ class Link:
                 self.up = False
                 self._connection = None
                 self.changed.notify_all()
-            self._closing.wait(back_off.after(time.monotonic() - began))
+            self._rest(back_off.after(time.monotonic() - began))
+
+    def _rest(self, seconds: float) -> None:
+        """Wait until the next try, or until we leave."""
+        until = time.monotonic() + seconds
+        while not self._closing.is_set() and (left_s := until - time.monotonic()) > 0:
+            self._reach.look()
+            self._closing.wait(min(left_s, 1.0))
 
     def _connect_once(self) -> None:
+        where = "its address"
         try:
             connection = self._connect(self)
             self._connection = connection
+            where = connection.where
             connection.run(self._is_over)
+            if not self._closing.is_set():
+                self._reach.went(connection.ended)
         except RefusedError as error:
             self._alarms.give("refused", f"The broker refuses us: {error}.")
+            self._reach.failed(None)
         except OSError as error:
-            log.info("the broker can't be reached: %s", error)
+            log.info("the broker at %s can't be reached: %s", where, error)
+            self._reach.failed(f"{where} can't be reached: {in_words(error)}")
         except SpoolError as error:
-            self._alarms.give("spool_damaged", str(error))
-        except Exception:
+            tell_spool(self._alarms, error)
+            self._reach.failed(None)
+        except Exception as error:
             log.exception("the connection failed; it is tried again")
+            self._reach.failed(f"{type(error).__name__}: {error}.")
 
     def _is_over(self) -> bool:
         """Whether to leave now: everything is said, or there is no more time."""

@@ -12,9 +12,10 @@ the MES would reject is refused by the call that says it, for at the end the who
 import secrets
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self, get_args
 
 from msgspec import Meta, Struct, json
 from msgspec.structs import fields
@@ -34,7 +35,7 @@ from mes.formats.messages import (
 )
 from stations.asking import ASK_S, NotPermittedError, OnNoAnswer, Permit
 from stations.spool import SpoolError
-from stations.wording import TooLargeError, check, printable
+from stations.wording import TooLargeError, check, moment, printable, several
 
 HEAD_MORE_BYTES: Final = 512
 """What a report may have beside its values that it had not when the run began: a longer envelope, names of lists."""
@@ -104,7 +105,7 @@ class Run:
         self._station = station
         self._unit, self._step = unit, step
         self._ask = ask
-        self._asked = (tuple(parts), tuple(after), timeout_s, on_no_answer)
+        self._asked = (several(parts, "parts"), several(after, "after"), timeout_s, on_no_answer)
         self._said: dict[str, Any] = {"purpose": purpose, "operator": operator, "fixture": fixture, "program": program}
         self._measurements: list[ReportedMeasurement] = []
         self._connections: list[ReportedConnection] = []
@@ -156,7 +157,7 @@ class Run:
         position: str | None = None,
     ) -> bool:
         """A value, with the station's own limits if it has any; whether it is within them. The MES judges anew."""
-        value, low, high = _plain(value), _plain(low), _plain(high)
+        value, low, high = _plain(value), _limit(name, "low", low), _limit(name, "high", high)
         if outcome is None and (low is not None or high is not None):
             outcome = "pass" if _within(value, low, high) else "fail"
         one = ReportedMeasurement(name, value, unit, low, high, outcome, position)
@@ -165,9 +166,10 @@ class Run:
 
     def connect(self, end: str, expected: str, seen: Sequence[str], ohms: float | None = None) -> bool:
         """Where the wire that starts at `end` was seen to end; whether that is where it should."""
-        one = ReportedConnection(end, expected, tuple(seen), _plain(ohms))
+        ends = several(seen, f"connection {end!r:.80}: seen")
+        one = ReportedConnection(end, expected, ends, _plain(ohms))
         self._add("connections", self._connections, one, f"connection {end!r:.80}")
-        return tuple(seen) == (expected,)
+        return ends == (expected,)
 
     def find(self, code: str, position: str | None = None, text: str | None = None) -> None:
         """A fault was found."""
@@ -183,9 +185,25 @@ class Run:
     ) -> list[str]:
         """Telemetry from `start` on, sent while the run goes on; in several messages where one would be too large."""
         offsets = None if offsets_s is None else tuple(offsets_s)
-        values = {name: list(some) for name, some in channels.items()}
-        purpose = self._said["purpose"]
-        return self._sample(SamplesTaken(self._unit, self._step, start, values, self.name, period_s, offsets, purpose))
+        if not channels or not all(map(len, channels.values())):
+            raise ValueError("channels: give at least one channel, and at least one value of each")
+        names, purpose, start = list(channels), self._said["purpose"], moment(start, "start")
+        return [
+            id
+            for first in range(0, len(names), CHANNELS_MAX)
+            for id in self._sample(
+                SamplesTaken(
+                    self._unit,
+                    self._step,
+                    start,
+                    {name: list(channels[name]) for name in names[first : first + CHANNELS_MAX]},
+                    self.name,
+                    period_s,
+                    offsets,
+                    purpose,
+                )
+            )
+        ]
 
     def check(self) -> None:
         """Raises `RunStoppedError` if the MES wants the run to end."""
@@ -250,18 +268,30 @@ class Run:
         return "fail" if failed else "pass"
 
     def _sample(self, taken: SamplesTaken) -> list[str]:
-        try:
-            return [self._station.post(taken)]
-        except TooLargeError:
-            return [id for half in _halves(taken) for id in self._sample(half)]
+        if len(next(iter(taken.channels.values()))) <= SAMPLES_MAX:
+            with suppress(TooLargeError):
+                return [self._station.post(taken)]
+        return [id for half in _halves(taken) for id in self._sample(half)]
 
 
 def _most(field: str) -> int:
     """How many values of a field the MES reads in one run."""
     (kind,) = [one.type for one in fields(RunReported) if one.name == field]
+    return _max_length(kind)
+
+
+def _most_samples() -> tuple[int, int]:
+    """How many channels, and how many values of each, the MES reads in one message."""
+    (kind,) = [one.type for one in fields(SamplesTaken) if one.name == "channels"]
+    _, values = get_args(get_args(kind)[0])
+    return _max_length(kind), _max_length(values)
+
+
+def _max_length(kind: Any) -> int:
     return next(int(one.max_length or 0) for one in kind.__metadata__ if isinstance(one, Meta))
 
 
+CHANNELS_MAX, SAMPLES_MAX = _most_samples()
 _MOST: Final = {field: _most(field) for field in ("measurements", "connections", "defects")}
 
 
@@ -274,6 +304,14 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return _plain(value.tolist())
     return float(value) if hasattr(value, "__float__") else value
+
+
+def _limit(name: str, field: str, given: Any) -> Any:
+    """A limit as a number. Raises ValueError for a text, which can't be compared with what was measured."""
+    limit = _plain(given)
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float)):
+        raise ValueError(f"measurement {name!r:.80}: {field}: give a number, not {given!r:.80}")
+    return limit
 
 
 def _halves(taken: SamplesTaken) -> list[SamplesTaken]:

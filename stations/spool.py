@@ -7,7 +7,7 @@ it (`wanted`), and forgotten. The file is an SQLite database that one process at
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from mes.formats.messages import SettledMessage
 from stations import spool_file
+from stations.held import FINAL, Held
 from stations.spool_file import SpoolDamagedError, SpoolError, SpoolFullError, SpoolInUseError
 
 __all__ = ["Posted", "Spool", "SpoolDamagedError", "SpoolError", "SpoolFullError", "SpoolInUseError", "Waiting"]
@@ -28,8 +29,8 @@ KEPT_DAYS: Final = 7.0
 """How long a settled message is kept to answer `wanted`, in days, where there is room."""
 FORGOTTEN_AT_ONCE: Final = 2_000
 """Most settled messages that one receipt may make the spool forget, so that none takes long."""
-FINAL: Final = frozenset({"applied", "duplicate", "rejected", "dismissed"})
-"""Fates after which nothing else comes; `pending` is not one."""
+FORGOTTEN_WHEN_FULL: Final = 25
+"""So many at a time where the disk is full, so that the log has room to tell of it."""
 IDS_AT_ONCE: Final = 500
 
 
@@ -76,13 +77,16 @@ class Spool:
         self._kept_s = kept_days * 86_400
         self._turn = threading.RLock()
         self._durable = durable
-        self._db, self.salvaged = spool_file.open_file(self.path, station, wait_s)
+        self._db, self.salvaged = spool_file.open_file(self.path, station, wait_s, ballast=durable)
         self.waiting_messages = self.waiting_bytes = self.settled_bytes = 0
+        self._held = Held()
         self._count()
 
     def close(self) -> None:
         """Let go of the file; another process may open it then."""
         with self._turn:
+            with suppress(SpoolError):  # what can't be noted now comes again
+                self._note_held()
             self._db.close()
 
     @property
@@ -90,33 +94,89 @@ class Spool:
         """How full it is with what waits: 1.0 is full."""
         return max(self.waiting_bytes / self.max_bytes, self.waiting_messages / self.max_messages)
 
+    @property
+    def held(self) -> int:
+        """How many receipts are in memory only, until the disk has room for them."""
+        return len(self._held)
+
     def keep(self, said: Sequence[Posted]) -> None:
         """Write messages to disk before they are sent, all of them or none. One whose id is kept already is left out.
 
-        Raises `SpoolFullError` when too much waits, or when the disk is full.
+        Raises `SpoolFullError` when too much waits, or when the disk is full; `SpoolDamagedError` when the file is
+        not at its place any more.
         """
         size = sum(len(one.payload) for one in said)
         with self._turn:
+            self._db.check_place(self.waiting_messages)
             self._check_room(len(said), size)
-            with self._writing(self._durable):
-                for one in said:
-                    added = self._db.execute(
-                        "INSERT OR IGNORE INTO message (id, topic, size, payload) VALUES (?, ?, ?, ?)",
-                        (one.id, one.topic, len(one.payload), one.payload),
-                    ).rowcount
-                    self.waiting_messages += added
-                    self.waiting_bytes += added * len(one.payload)
-                self._forget_for_room()
+            with suppress(SpoolError):
+                self._note_held()
+            if not self._db.ballast.put() and not self._make_room(size):
+                raise SpoolFullError(f"The disk of the spool {self.path} is full.")
+            try:
+                self._keep(said)
+            except SpoolFullError:
+                if not self._make_room(size):
+                    raise
+                self._keep(said)
+            self._db.wrote(size)
+
+    def _keep(self, said: Sequence[Posted]) -> None:
+        with self._writing(self._durable):
+            for one in said:
+                added = self._db.execute(
+                    "INSERT OR IGNORE INTO message (id, topic, size, payload) VALUES (?, ?, ?, ?)",
+                    (one.id, one.topic, len(one.payload), one.payload),
+                ).rowcount
+                self.waiting_messages += added
+                self.waiting_bytes += added * len(one.payload)
+            self._forget_for_room()
 
     def settle(self, receipts: Iterable[SettledMessage], at: datetime) -> list[str]:
         """Note receipts that the MES wrote at `at`; returns the ids of those that were ours and waited.
 
-        The first fate that is final stays. A receipt that is lost in a power cut comes again.
+        The first fate that is final stays. A receipt that is lost in a power cut comes again. Where the disk is full
+        they are `held` in memory until there is room: otherwise a spool that filled its disk would never empty.
         """
-        with self._turn, self._writing(durable=False):
-            heard = [one.id for one in receipts if one.id is not None and self._settle(one.id, one, at)]
+        heard = [one for one in receipts if one.id is not None]
+        with self._turn:
+            with suppress(SpoolError):
+                return self._note(heard, at)
+            ours = self._hold(heard, at)
+            self._db.ballast.drop()
+            self._db.empty_log()
+            with suppress(SpoolError):
+                self._note_held()
+            self._db.ballast.put()
+            return ours
+
+    def _note(self, heard: Sequence[SettledMessage], at: datetime) -> list[str]:
+        self._note_held()
+        with self._writing(durable=False):
+            ours = [one.id for one in heard if one.id is not None and self._settle(one.id, one, at)]
             self._forget_old(at.timestamp() - self._kept_s)
-            return heard
+            return ours
+
+    def _note_held(self) -> None:
+        """Write down what was heard when there was no room. Raises `SpoolFullError` while there is none."""
+        while some := self._held.some(spool_file.BALLAST_MIN_BYTES // 4):  # to note one, SQLite writes it anew
+            with self._writing(durable=False):
+                for id, receipt, at in some:
+                    self._settle(id, receipt, at)
+            self._held.forget(id for id, _, _ in some)
+            self._count()
+            self._db.empty_log()
+
+    def _hold(self, heard: Sequence[SettledMessage], at: datetime) -> list[str]:
+        """Keep receipts in memory; returns the ids of those that are ours."""
+        receipts = {one.id: one for one in heard if one.id is not None}
+        ours = set()
+        for some in _portions(receipts):
+            for row in self._select(f"SELECT seq, id, size, waiting FROM message WHERE id IN ({_marks(some)})", some):
+                self._held.add(receipts[row[1]], at, row)
+                ours.add(row[1])
+        self._count()
+        return [id for id in receipts if id in ours]
 
     def fate(self, id: str) -> SettledMessage | None:
         """What became of a message; None while no receipt has come, and for one that is not kept."""
@@ -124,36 +184,40 @@ class Spool:
 
     def fates(self, ids: Iterable[str]) -> dict[str, SettledMessage]:
         """What became of messages, of those of them that have a receipt, oldest first."""
-        found = [
-            row
-            for some in _portions(ids)
-            for row in self._select(
-                f"SELECT seq, id, fate, reasons FROM message WHERE fate IS NOT NULL AND id IN ({_marks(some)})", some
-            )
-        ]
-        return {id: spool_file.read_fate(id, fate, reasons) for _, id, fate, reasons in sorted(found)}
+        ids = set(ids)
+        columns = "SELECT seq, id, fate, reasons FROM message WHERE fate IS NOT NULL AND id"
+        with self._turn:
+            found = [row for some in _portions(ids) for row in self._select(f"{columns} IN ({_marks(some)})", some)]
+            noted = {id: (seq, spool_file.read_fate(id, fate, reasons)) for seq, id, fate, reasons in found}
+            known = self._held.known(noted, ids)
+        return {id: fate for id, (_, fate) in sorted(known.items(), key=lambda one: one[1][0])}
 
     def without_receipt(self, ids: Iterable[str] | None = None) -> set[str]:
         """Which of these messages (None: of all) are kept and have no receipt at all."""
-        if ids is None:
-            return {id for (id,) in self._select("SELECT id FROM message WHERE waiting AND fate IS NULL")}
-        rows = (
-            self._select(f"SELECT id FROM message WHERE fate IS NULL AND id IN ({_marks(some)})", some)
-            for some in _portions(ids)
-        )
-        return {id for some in rows for (id,) in some}
+        with self._turn:
+            if ids is None:
+                rows = self._select("SELECT id FROM message WHERE waiting AND fate IS NULL")
+            else:
+                columns = "SELECT id FROM message WHERE fate IS NULL AND id"
+                rows = [row for some in _portions(ids) for row in self._select(f"{columns} IN ({_marks(some)})", some)]
+            return {id for (id,) in rows} - self._held.ids
 
     def unsettled(self) -> list[str]:
         """Ids of what has no final fate yet, pending ones included, oldest first."""
-        rows = self._select("SELECT seq, id FROM message WHERE waiting AND fate IS NULL")
-        rows += self._select("SELECT seq, id FROM message WHERE fate = 'pending'")
-        return [id for _, id in sorted(rows)]
+        with self._turn:
+            rows = self._select("SELECT seq, id FROM message WHERE waiting AND fate IS NULL")
+            rows += self._select("SELECT seq, id FROM message WHERE fate = 'pending'")
+            settled = self._held.final
+        return [id for _, id in sorted(rows) if id not in settled]
 
     def waiting(self, after: int, max_messages: int, max_bytes: int) -> list[Waiting]:
         """What waits behind the place `after`, in order: at least one if there is one, then as much as fits."""
-        sizes = self._select(
-            "SELECT seq, size FROM message WHERE waiting AND seq > ? ORDER BY seq LIMIT ?", (after, max_messages)
-        )
+        with self._turn:
+            sizes = self._select(
+                "SELECT seq, size FROM message WHERE waiting AND seq > ? ORDER BY seq LIMIT ?",
+                (after, max_messages + len(self._held)),
+            )
+            sizes = self._held.still_waiting(sizes)[:max_messages]
         places: list[int] = []
         total = 0
         for seq, size in sizes:
@@ -174,8 +238,12 @@ class Spool:
         return self._wait_again("settled_at BETWEEN ? AND ?", (since.timestamp(), end))
 
     def doubt_pending(self) -> int:
-        """Let pending messages wait again: the receipt that says what became of them may have been missed."""
-        return self._wait_again("fate = 'pending'", ())
+        """Let pending messages wait again: the receipt that says what became of them may have been missed. Where the
+        disk is full, not now.
+        """
+        with suppress(SpoolFullError):
+            return self._wait_again("fate = 'pending'", ())
+        return 0
 
     def _wait_again(self, which: str, values: tuple[Any, ...]) -> int:
         with self._turn:
@@ -202,6 +270,18 @@ class Spool:
             self.settled_bytes += size
         return True
 
+    def _make_room(self, size: int) -> bool:
+        """Where the disk is full: forget half of what is settled, empty the log. False if more is to be kept free."""
+        self._db.ballast.drop()
+        self._db.empty_log()
+        with suppress(SpoolError):
+            ((settled,),) = self._select("SELECT count(*) FROM message WHERE NOT waiting")
+            for _ in range(0, min(FORGOTTEN_AT_ONCE, (settled + 1) // 2), FORGOTTEN_WHEN_FULL):
+                with self._writing(durable=False):
+                    self._forget_old(float("inf"), FORGOTTEN_WHEN_FULL)
+                self._db.empty_log()
+        return self._db.ballast.put(self._db.room_for(size))
+
     def _check_room(self, messages: int, size: int) -> None:
         if self.waiting_messages + messages > self.max_messages:
             raise SpoolFullError(f"{self.waiting_messages} messages wait for receipts; {self.max_messages} may.")
@@ -213,11 +293,11 @@ class Spool:
         while self.waiting_bytes + self.settled_bytes > self.max_bytes and self._forget_old(float("inf")):
             pass
 
-    def _forget_old(self, before: float) -> int:
+    def _forget_old(self, before: float, most: int = FORGOTTEN_AT_ONCE) -> int:
         """Forget the oldest that were settled before a moment; how many."""
         old = self._db.execute(
             "SELECT seq, size FROM message WHERE NOT waiting AND settled_at < ? ORDER BY settled_at LIMIT ?",
-            (before, FORGOTTEN_AT_ONCE),
+            (before, most),
         ).fetchall()
         self._db.executemany("DELETE FROM message WHERE seq = ?", [(seq,) for seq, _ in old])
         self.settled_bytes -= sum(size for _, size in old)
@@ -227,6 +307,10 @@ class Spool:
         count = "SELECT count(*), coalesce(sum(size), 0) FROM message WHERE "
         ((self.waiting_messages, self.waiting_bytes),) = self._select(count + "waiting")
         ((_, self.settled_bytes),) = self._select(count + "NOT waiting")
+        waited = self._held.sizes
+        self.waiting_messages -= len(waited)
+        self.waiting_bytes -= sum(waited)
+        self.settled_bytes += sum(waited)
 
     def _select(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._turn, spool_file.told(self.path):

@@ -7,7 +7,10 @@ POSIX drops all of a process's locks on a file as soon as that process closes an
 process has open is not even looked at: that alone would let another process in.
 """
 
+import errno
 import logging
+import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -31,6 +34,9 @@ OPEN_WAIT_S: Final = 2.0
 HEADER: Final = b"SQLite format 3\0"
 COMPANIONS: Final = ("", "-wal", "-shm")
 MEMORY: Final = ":memory:"
+BALLAST_MAX_BYTES: Final = 256 * 1024
+BALLAST_MIN_BYTES: Final = 64 * 1024
+_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
 
 _SCHEMA: Final = f"""
 CREATE TABLE station (name TEXT NOT NULL);
@@ -78,6 +84,14 @@ class SpoolFile(sqlite3.Connection):
     """An open spool. Its path is free again in this process once it is closed, or forgotten."""
 
     let_go: Callable[[], object] | None = None
+    place: Path | None = None
+    """Its real path; None for one in memory."""
+    inode = 0
+    logged_bytes = 0
+
+    def __init__(self, *how: Any, **more: Any) -> None:
+        super().__init__(*how, **more)
+        self.ballast = Ballast(None)
 
     def close(self) -> None:
         """Close the file, then let others of this process at it."""
@@ -85,12 +99,101 @@ class SpoolFile(sqlite3.Connection):
         if self.let_go:
             self.let_go()
 
+    def check_place(self, waiting: int) -> None:
+        """Raises `SpoolDamagedError` for a file that was deleted: what is written to it is gone with this process."""
+        if self.place is None:
+            return
+        with suppress(FileNotFoundError):
+            if self.place.stat().st_ino == self.inode:
+                return
+        raise SpoolDamagedError(
+            f"The spool {self.place} was deleted or replaced while it was open: what is said now would not be on disk. "
+            f"{waiting} messages wait in it; they are lost unless their receipts come before this program ends. "
+            "Start it again then."
+        )
 
-def open_file(path: Path, station: str, wait_s: float = OPEN_WAIT_S) -> tuple[SpoolFile, str | None]:
+    def wrote(self, size: int) -> None:
+        """So many bytes were added: the log is copied before the file would grow by more than the ballast can give."""
+        self.logged_bytes += size
+        if self.ballast.is_wanted and self.logged_bytes > BALLAST_MIN_BYTES:
+            self.empty_log("PASSIVE")
+
+    def room_for(self, size: int) -> int:
+        """How many bytes must be free on the disk to write so many: fewer where the file need not grow."""
+        with suppress(sqlite3.Error):
+            (pages,), (page,) = (self.execute(f"PRAGMA {one}").fetchone() for one in ("freelist_count", "page_size"))
+            if pages * page > 2 * size:
+                return BALLAST_MIN_BYTES // 4 + size
+        return BALLAST_MIN_BYTES + 2 * size
+
+    def empty_log(self, how: str = "TRUNCATE") -> None:
+        """Copy the log into the file, as far as the disk has room for it."""
+        with suppress(sqlite3.Error):
+            self.execute(f"PRAGMA wal_checkpoint({how})").fetchall()
+        self.logged_bytes = 0
+
+
+class Ballast:
+    """Bytes beside a spool that nobody needs: given up when the disk is full, so that receipts can be noted.
+
+    They are a file of their own. Free space within the spool's file is of no use then: SQLite writes what it changes
+    to its log first, and empties the log only by copying it into the file, which may have to grow for that.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        """`path` is None where there is to be none: it counts as being there."""
+        self._path = path
+        self._bytes = 0
+        self.is_wanted = path is not None
+        self.is_there = not self.is_wanted
+
+    def put(self, beside: int = BALLAST_MIN_BYTES) -> bool:
+        """Take the space; False if the disk has not got it and so many bytes beside it, for the log: a file that grew
+        to the very end of its disk could not be changed any more.
+        """
+        if self._path is None or self.is_there:
+            return True
+        try:
+            if not self._path.exists() or self._path.stat().st_size < BALLAST_MIN_BYTES:
+                self._path.write_bytes(os.urandom(self._size(self._path.parent)))  # which no file system can compress
+            if shutil.disk_usage(self._path.parent).free < beside:
+                return False
+        except OSError as error:
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
+            if error.errno in _NO_SPACE:
+                return False
+            log.info("the spool does without ballast: %s", error)
+        self.is_there = True
+        return True
+
+    def drop(self) -> None:
+        """Give the space up."""
+        if self._path is not None:
+            self.is_there = False
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
+
+    def _size(self, folder: Path) -> int:
+        """As much as on the first time; less where the whole disk is small."""
+        if not self._bytes:
+            self._bytes = max(BALLAST_MIN_BYTES, min(BALLAST_MAX_BYTES, shutil.disk_usage(folder).free // 4))
+        return self._bytes
+
+
+def open_file(
+    path: Path, station: str, wait_s: float = OPEN_WAIT_S, *, ballast: bool = True
+) -> tuple[SpoolFile, str | None]:
     """The spool of a station, made if there is none, and a sentence if it was damaged and mended."""
     if str(path) == MEMORY:
         return _open(path, station, wait_s), None
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpoolError(
+            f"The folder {path.parent} can't be made: {error.strerror}; name another with --spools "
+            "(in a program of your own: spool=)."
+        ) from error
     real = _take(path)
     try:
         db, salvaged = _open_or_mend(path, station, wait_s)
@@ -98,6 +201,10 @@ def open_file(path: Path, station: str, wait_s: float = OPEN_WAIT_S) -> tuple[Sp
         _open_here.discard(real)
         raise
     db.let_go = weakref.finalize(db, _open_here.discard, real)
+    db.place, db.inode = real, real.stat().st_ino
+    if ballast:
+        db.ballast = Ballast(Path(f"{real}-ballast"))
+        db.ballast.put()
     return db, salvaged
 
 
@@ -191,10 +298,15 @@ def _recognise(db: sqlite3.Connection, path: Path, station: str) -> None:
 
 def _check_header(path: Path) -> None:
     """A file that never was a spool is left alone. One of zeros is what a power cut leaves of a new file."""
-    with suppress(FileNotFoundError), path.open("rb") as file:
-        header = file.read(len(HEADER))
-        if header.strip(b"\0") and header != HEADER:
-            raise SpoolError(f"{path} is no spool. It is left as it is; name another file.")
+    try:
+        with path.open("rb") as file:
+            header = file.read(len(HEADER))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise SpoolError(f"The spool {path} can't be read: {error.strerror}.") from error
+    if header.strip(b"\0") and header != HEADER:
+        raise SpoolError(f"{path} is no spool. It is left as it is; name another file.")
 
 
 def _is_held(error: sqlite3.DatabaseError) -> bool:

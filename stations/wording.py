@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct, to_builtins
 
@@ -26,6 +26,7 @@ from stations.spool import Posted
 _ADDRESS: Final = {struct: (kind, name) for kind, types in TYPES.items() for name, struct in types.items()}
 _KIND: Final = {name: kind for kind, types in {**TYPES, **FOREIGN}.items() for name in types}
 
+T = TypeVar("T")
 _ANY: Final = "any"
 _PLAIN: Final = (str, int, float, bool, type(None))
 _FAILURES: Final = (TypeError, ValueError, NotImplementedError, OverflowError, RecursionError)
@@ -50,11 +51,15 @@ class Wording:
     def fact(
         self, data: Struct, at: datetime | None = None, id: str | None = None, traceparent: str | None = None
     ) -> Posted:
-        """A fact; its topic and type follow from `data`."""
+        """A fact; its topic and type follow from `data`. Raises TypeError for what is none."""
+        if type(data) not in _ADDRESS:
+            raise TypeError(f"data: {type(data).__name__} is no fact; give one of mes.formats.messages (StepStarted …)")
         return self._event(*_ADDRESS[type(data)], data, at, id, traceparent)
 
     def foreign(self, type_: str, data: Mapping[str, Any], at: datetime | None = None, id: str | None = None) -> Posted:
-        """What others wrote, as the contract's type for it holds it."""
+        """What others wrote, as the contract's type for it holds it. Raises ValueError for a type that it has not."""
+        if type_ not in _KIND:
+            raise ValueError(f"type: {type_!r} is none of {', '.join(_KIND)}")
         return self._event(_KIND[type_], type_, data, at, id)
 
     def ask(
@@ -67,11 +72,13 @@ class Wording:
         id: str | None = None,
     ) -> Posted:
         """May this step begin?"""
-        return self.fact(StepAsked(unit, step, tuple(parts), tuple(after)), at, id)
+        return self.fact(StepAsked(unit, step, several(parts, "parts"), several(after, "after")), at, id)
 
     def status(self, state: Any, since: datetime, reason: str | None) -> Posted:
         """What the station is doing."""
-        return self.fact(StationStatus(state, since, reason))
+        said = StationStatus(state, since, reason)
+        check(said)
+        return self.fact(said)
 
     def will(self) -> Posted:
         """What the broker says should the connection break: for each connection a message of its own."""
@@ -87,7 +94,7 @@ class Wording:
         traceparent: str | None = None,
     ) -> Posted:
         id = id or str(uuid.uuid4())
-        payload = _written(type_, self.source, id, at or datetime.now(UTC), data, traceparent)
+        payload = _written(type_, self.source, id, moment(at), data, traceparent)
         if len(payload) > self.max_bytes:
             raise TooLargeError(f"The message has {len(payload)} bytes; {self.max_bytes} are allowed.")
         return Posted(id, topics.topic(self.station, kind), payload)
@@ -108,6 +115,24 @@ def check(fact: Struct, part: str = "") -> int:
         if isinstance(read, Unreadable):
             raise ValueError(" ".join(_told(one.text, part) for one in read.reasons))
     return len(payload)
+
+
+def moment(at: datetime | None, field: str = "at") -> datetime:
+    """A time that was given, else now. Raises TypeError or ValueError, with the field, for what is no moment."""
+    if at is None:
+        return datetime.now(UTC)
+    if not isinstance(at, datetime):
+        raise TypeError(f"{field}: give a datetime, not {at!r:.80}")
+    if at.tzinfo is None:
+        raise ValueError(f"{field}: a time needs a zone, as datetime.now(UTC) has one")
+    return at
+
+
+def several(values: Iterable[T], field: str) -> tuple[T, ...]:
+    """What was given as a list. Raises TypeError for a bare text, which would be read letter by letter."""
+    if isinstance(values, str | bytes):
+        raise TypeError(f"{field}: give a list, as [{values!r:.80}], not a bare text")
+    return tuple(values)
 
 
 def unwritable(value: Any) -> tuple[str, str] | None:

@@ -5,7 +5,6 @@ import signal
 import ssl
 import sys
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -15,9 +14,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from mes.console.running import fail
-from mes.console.station_fates import ON_RECORD, tell, tell_verdicts
+from mes.console.station_fates import ON_RECORD, tell, tell_followed, tell_nothing_came, tell_verdicts
 from mes.console.verdicts import RestAccess, RestUrl, TokenFile, rest_access
+from mes.domain.identity import is_name, is_placeholder
 from mes.embedded.broker import remembered_url
+from mes.formats import cable_report
 from mes.formats.messages import RunStop
 from mes.settings import settings
 from stations.beside import Place, left, take_place
@@ -78,6 +79,7 @@ def push(
     step: Annotated[str | None, typer.Option(help="Step of the unit's route.")] = None,
     unit: Unit = None,
     run: Run = None,
+    relabel: Annotated[bool, typer.Option("--relabel", help="Let --unit count where a file names another.")] = False,
     form: Annotated[Form | None, typer.Option("--form", help="What a file is, if it can't be seen.")] = None,
     purpose: For = Purpose.production,
     operator: Operator = None,
@@ -104,6 +106,8 @@ def push(
         raise typer.Exit(_send_left(connect, station, spools, wait_s))
     about = _known(unit=unit, step=step, run=run, purpose=purpose.value, operator=operator, fixture=fixture)
     read = [(file, _read(file, about, form)) for file in files]
+    for file, messages in read if unit and not relabel else ():
+        _check_unit(file, messages, unit)
     with _beside(connect, station, "push", spools) as speaker:
         sent = [(file, messages, _forward(speaker, file, messages)) for file, messages in read]
         fates = speaker.await_receipts([id for _, _, ids in sent for id in ids], timeout_s=wait_s)
@@ -160,7 +164,9 @@ def follow_program(
         asked = [_ask(speaker, about, go_on)] if ask else []
         lines = Lines(speaker, about)
         status = _follow(lines, program, running)
-        is_rejected = _tell_followed(speaker, name, [*asked, *lines.sent], wait_s)
+        if not lines.forwarded:
+            tell_nothing_came(is_begun=bool(asked))
+        is_rejected = tell_followed(speaker, name, [*asked, *lines.sent], wait_s)
     raise typer.Exit(status or int(is_rejected))
 
 
@@ -185,18 +191,6 @@ def _pass_signals_on(program: Program) -> None:
         number = getattr(signal, name, None)  # Windows has no hang-up
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # nohup stays nohup
             signal.signal(number, lambda got, _: program.tell(got))
-
-
-def _tell_followed(speaker: Station, run: str, ids: Sequence[str], wait_s: float) -> bool:
-    """Say what became of what was said of a run, and of what is still to be sent; whether any of it was rejected."""
-    fates = speaker.await_receipts([*ids, *speaker.unsettled()], timeout_s=wait_s)
-    open_ids = set(speaker.unsettled())
-    kept = [id for id in ids if id in fates or id in open_ids]  # the first of a soak of weeks are forgotten: settled
-    if kept:
-        tell(f"mes: run {run}", kept, fates, err=True)
-    if waiting := speaker.waiting[0]:
-        typer.echo(f"mes: {waiting} messages wait in the spool; the next call sends them", err=True)
-    return any(fates[id].fate == "rejected" for id in kept if id in fates)
 
 
 def _follow_stdin(lines: Lines) -> int:
@@ -228,9 +222,15 @@ def _connector(
     logging.basicConfig(level=logging.WARNING, format="mes: %(message)s")
     try:
         secret = password.read_text().splitlines()[0] if password else None
+        if authority:
+            authority.read_bytes()  # OpenSSL does not say which file it could not read
         tls = ssl.create_default_context(cafile=authority) if authority else None
-    except (OSError, IndexError) as error:
-        _misused(f"a file can't be read: {error}")
+    except (IndexError, UnicodeDecodeError):
+        _misused(f"{password} has no text in its first line: the password")
+    except ssl.SSLError:
+        _misused(f"{authority} holds no certificates (PEM)")
+    except OSError as error:
+        _misused(f"{error.filename} can't be read: {error.strerror}")
     address = url or settings().mqtt_url or remembered_url(settings().data_dir, settings().mqtt_port)
     try:
         parse_url(address, for_tls=tls is not None)
@@ -277,14 +277,17 @@ def _beside(
 
 
 def _send_left(connect: Connect, name: str, spools: Path | None, wait_s: float) -> int:
-    fates: Counter[str] = Counter()
-    for place in left(name, spools):
-        with connect(place, None) as speaker:
-            ids = speaker.unsettled()
-            found = speaker.await_receipts(ids, timeout_s=wait_s)
-            fates.update(found[id].fate if id in found else "no receipt" for id in ids)
-    typer.echo(", ".join(f"{count} {fate}" for fate, count in fates.items()) or "nothing was left")
-    return 0 if set(fates) <= ON_RECORD else 1
+    whole = []
+    try:
+        for place in left(name, spools):
+            with connect(place, None) as speaker:
+                ids = speaker.unsettled()
+                whole.append(tell(str(place.spool.path), ids, speaker.await_receipts(ids, timeout_s=wait_s)))
+    except SpoolError as error:
+        fail(str(error))
+    if not whole:
+        typer.echo("nothing was left")
+    return 0 if all(whole) else 1
 
 
 def _forward(speaker: Station, file: Path, messages: Sequence[FromFile]) -> list[str]:
@@ -320,6 +323,21 @@ def _read(file: Path, about: dict[str, str], form: Form | None) -> list[FromFile
     if "unit" not in about and any(one.type in (TYPES["ocptv"], TYPES["redfish"]) for one in messages):
         _misused(f"{file} names no unit: give --unit")
     return messages
+
+
+def _check_unit(file: Path, messages: Sequence[FromFile], unit: str | None) -> None:
+    """A slip of the hand must not put one unit's report on another's record."""
+    for told in filter(None, map(_own_serial, messages)):
+        if told != unit:
+            instead = f"leave --unit out, or say --relabel if {unit} is right"
+            _misused(f"{file} tells of {told}, --unit says {unit}; {instead}")
+
+
+def _own_serial(one: FromFile) -> str | None:
+    """The serial that a file itself names; a placeholder, or what can't be a serial, is none."""
+    run = cable_report.read(one.data["text"], one.at).run if one.type == TYPES["cable-report"] else None
+    named = run.unit if run else one.data.get("dut_id")
+    return named if isinstance(named, str) and is_name(named) and not is_placeholder(named) else None
 
 
 def _known(**values: str | None) -> dict[str, str]:

@@ -8,6 +8,7 @@ import typer
 
 from mes.console.verdicts import RestAccess, UnknownVerdictError, verdicts
 from mes.formats.messages import SettledMessage
+from stations.client import Station
 from stations.files import TYPES, FromFile, unit_of
 
 ON_RECORD: Final = frozenset({"applied", "duplicate"})
@@ -21,6 +22,24 @@ def tell(what: str, ids: Sequence[str], fates: dict[str, SettledMessage], *, err
     for text in dict.fromkeys(one.text for id in ids if id in fates for one in fates[id].reasons):
         typer.echo(f"  {text}", err=err)
     return set(found) <= ON_RECORD
+
+
+def tell_followed(speaker: Station, run: str, ids: Sequence[str], wait_s: float) -> bool:
+    """Say what became of what was said of a run, and of what is still to be sent; whether any of it was rejected."""
+    fates = speaker.await_receipts([*ids, *speaker.unsettled()], timeout_s=wait_s)
+    open_ids = set(speaker.unsettled())
+    kept = [id for id in ids if id in fates or id in open_ids]  # the first of a soak of weeks are forgotten: settled
+    if kept:
+        tell(f"mes: run {run}", kept, fates, err=True)
+    if waiting := speaker.waiting[0]:
+        typer.echo(f"mes: {waiting} messages wait in the spool; the next call sends them", err=True)
+    return any(fates[id].fate == "rejected" for id in kept if id in fates)
+
+
+def tell_nothing_came(*, is_begun: bool) -> None:
+    """Say that a program printed nothing of a run."""
+    record = "of the run only its begin is on the record" if is_begun else "nothing is on the record"
+    typer.echo(f"mes: no OCP Test & Validation line came; {record}", err=True)
 
 
 def tell_verdicts(

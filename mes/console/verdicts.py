@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import typer
 
-from mes.local import TOKEN_FILE, api_url
+from mes.local import TOKEN_FILE, remembered_api_url
 from mes.settings import Settings
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def rest_access(url: str | None, token_file: Path | None, using: Settings) -> Re
     token = token_file or using.data_dir / TOKEN_FILE
     if url is None and token_file is None and not token.exists():
         return None
-    return RestAccess((url or api_url(using)).rstrip("/"), token.read_text().strip())
+    return RestAccess((url or remembered_api_url(using)).rstrip("/"), token.read_text().strip())
 
 
 def verdicts(access: RestAccess, station: str, unit: str, ids: Collection[str]) -> list[Verdict]:

@@ -7,7 +7,6 @@ from typing import Any
 
 from mes.commands.ingest import Settled
 from mes.commands.interruptions import Patience, interrupt_overdue
-from mes.db.recordings import contested, ends_of, gaps_of
 from mes.db.session import driver
 from mes.formats.messages import Message
 from mes.queries.runs import run_view
@@ -171,52 +170,6 @@ async def test_a_line_that_cant_be_read_is_named_to_the_station_and_no_pass_rest
     await stage.send([told("c", [*hot[:5], unread, *hot[6:]], unit="T2", run="d2")])
     assert await rows(stage, "SELECT claim, verdict FROM run WHERE run = 'd2'") == [("pass", "fail")]
     await assert_folded_from_journal(stage.database)
-
-
-async def test_no_pass_rests_on_a_line_that_never_came(stage: Stage) -> None:
-    await built(stage)
-    twice = soak()
-    twice[6] = twice[6] | value(1e6, "power", unit="W")  # beside the one in line 8, which is fine
-    await stage.send([told("a", [*twice[:6], *twice[7:]])])
-    assert await rows(stage, "SELECT claim, verdict FROM run") == [("pass", "error")]
-    ((why,),) = await rows(stage, "SELECT reasons FROM run")
-    assert [one["text"] for one in json.loads(why)] == [
-        "The diagnostic claims a pass; a measured value may have been in lines that are missing: 6."
-    ]
-    await stage.send([told("b", twice[6:7])])
-    assert await rows(stage, "SELECT claim, verdict FROM run") == [("pass", "fail")]
-    await assert_folded_from_journal(stage.database)
-
-
-async def test_a_value_that_is_measured_twice_is_judged_twice(stage: Stage) -> None:
-    await built(stage, "T1", "T2")
-    fine, broken = value(150, "power", unit="W"), value(1e6, "power", unit="W")
-    in_one_step = [named_step("soak"), fine, broken]
-    in_two_steps = [named_step("soak"), fine, named_step("again", "1"), value(1e6, "power", "1", unit="W")]
-    for unit, some in (("T1", in_one_step), ("T2", in_two_steps)):
-        await stage.send([told(unit, lines(SCHEMA, start(), *some, ended()), unit=unit, run=unit)])
-    assert await rows(stage, "SELECT claim, verdict FROM run") == [("pass", "fail")] * 2
-
-
-async def test_the_ends_of_a_long_run_are_found_however_young_the_database_is(stage: Stage) -> None:
-    """Statistics of a small table make a plan that takes minutes once it is large."""
-    await built(stage)
-    await stage.send([told("a", soak()[:-1])])
-    async with stage.database.transaction() as connection:
-        raw = await driver(connection)
-        await raw.execute("ANALYZE recording_line")
-        await raw.execute(
-            """
-            INSERT INTO recording_line (recording_id, number, digest, artifact, received_at, line)
-            SELECT recording_id, n, digest, 'log', received_at, '{}' FROM recording_line, generate_series(10, 40000) n
-            WHERE number = 1
-            """
-        )
-        await raw.execute("SET LOCAL statement_timeout = '5s'")
-        ((id,),) = await raw.fetch("SELECT id::text FROM recording")
-        assert len(await ends_of(connection, id)) == 1
-        assert await contested(connection, id, range(40_000)) == []
-        assert await gaps_of(connection, id, 10) == [(9, 9)]
 
 
 async def test_another_line_under_a_known_number_is_noted_and_the_earliest_counts(stage: Stage) -> None:

@@ -80,7 +80,7 @@ async def test_a_record_is_pushed_and_counts_once_however_often(floor: Stage, pu
 
 
 async def test_each_kind_of_file_is_recognised(floor: Stage, push: Push, tmp_path: Path) -> None:
-    cable = written(tmp_path / "report.csv", report())
+    cable = written(tmp_path / "report.csv", report().replace("CB-7", "T1"))
     soak = written(tmp_path / "soak.txt", f"banner\n{SCHEMA}\n{line(1)}\n")
     done = await push(cable, soak, "--unit", "T1")
     assert done.status == 0, done.text
@@ -145,7 +145,8 @@ async def test_what_no_receipt_came_for_is_sent_by_the_next_call(
     done = await push(file, "--wait", "0.2")
     assert (done.status, "no receipt" in done.text) == (1, True)
     await broker.start()
-    assert (await push(step=None)).text == "1 applied\n"
+    left = tmp_path / "spools" / "station-ft-1" / "push-0.spool"
+    assert (await push(step=None)).text.splitlines()[0] == f"{left}: applied"
     assert await push(step=None) == Said(0, "nothing was left\n")
 
 
