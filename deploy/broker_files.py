@@ -114,6 +114,12 @@ listeners.tcp.stations {{
 }}
 zones.stations.mqtt.use_username_as_clientid = true
 
+# EMQX opens three more doors unless it is told not to. In them a station could take another's session. To open the one
+# with TLS, set `zone = stations` in it.
+listeners.ssl.default.enable = false
+listeners.ws.default.enable = false
+listeners.wss.default.enable = false
+
 authentication = [
   {{
     mechanism = password_based

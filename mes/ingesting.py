@@ -25,6 +25,7 @@ from mes.embedded.processes import ENDING_SIGNALS
 from mes.formats.messages import Unreadable
 from mes.metrics import Metrics
 from mes.mqtt import consumer, crew, topics
+from mes.mqtt.address import parse_url
 from mes.mqtt.cautious_bridge import CautiousBridge
 from mes.mqtt.consumer import Here, Take
 from mes.mqtt.watching import BatchWatch
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 
 PARTITIONS_S: Final = 24 * 3600
 """How often partitions are made ahead."""
+PUT_OFF_S: Final = 60
+"""When it is tried again to make those that could not be made."""
 INTERRUPT_S: Final = 2
 """How often runs are looked for whose end is overdue."""
 COLLECT_EVERY: Final = 500_000
@@ -48,7 +51,7 @@ async def ingest(settings: Settings, slot: int | None = None, ready_file: Path |
     """
     url = services.mqtt_url(settings)
     database = await services.open_database(settings)
-    share = None if slot is None else f"mes-{settings.site}"
+    share = None if slot is None else topics.ingest_share(settings.site, parse_url(url).password)
     client_id = f"mes-ingest-{settings.site}" + ("" if slot is None else f"-{slot}")
     source = _source(settings)
     bridge = CautiousBridge(
@@ -169,12 +172,14 @@ async def _make_partitions(database: Database) -> None:
         try:
             async with database.transaction() as connection:
                 made = await make_partitions(connection, datetime.now(UTC))
-            if made:
-                log.info("made partitions ahead: %s", ", ".join(made))
-            await asyncio.sleep(PARTITIONS_S)
+            if made.done:
+                log.info("made partitions ahead: %s", ", ".join(made.done))
+            if made.put_off:
+                log.warning("partitions are not made ahead yet: %s", made.reasons)
+            await asyncio.sleep(PUT_OFF_S if made.put_off else PARTITIONS_S)
         except Exception as error:
             log.warning("partitions could not be made ahead: %s", error)
-            await asyncio.sleep(60)
+            await asyncio.sleep(PUT_OFF_S)
 
 
 if __name__ == "__main__":

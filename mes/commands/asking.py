@@ -9,8 +9,8 @@ nothing if the unit has moved in between. Only then, and where the decision come
 locked and folded as it is for facts.
 """
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import asyncpg
@@ -21,20 +21,20 @@ from mes.commands.decisions import Decision, decide
 from mes.commands.folding import Folding
 from mes.commands.ingest import lost_to_another, persistently
 from mes.commands.journalling import trace_id
-from mes.commands.permission import Judged, judge
+from mes.commands.permission import Judged, judge, waits
 from mes.commands.translation import ticket
 from mes.db import inbox
 from mes.db.asks import Recorded, SeenUnit, decided, record
+from mes.db.contents import Late
 from mes.db.entries import TYPES, entry_data
 from mes.db.journal import Event, Subject, compose, new_id
 from mes.db.session import Database, driver
 from mes.domain.facts import Entry, StepAnswered, entry
+from mes.domain.gates import GRANT_VALID_S
 from mes.domain.refusals import Reason, reason
 from mes.domain.unit import apply, is_late
 from mes.formats.messages import Message, StepAsked
 
-GRANT_VALID_S: Final = 300
-"""How long a grant lets the step start, in seconds."""
 AFTER_S: Final = 2.0
 """How long an ask waits for the messages that its answer must take into account, in seconds."""
 
@@ -50,15 +50,17 @@ class Answer(NamedTuple):
     reasons: tuple[Reason, ...]
 
 
-async def not_settled(arrivals: Arrivals, asked: Message, wait_s: float = AFTER_S) -> list[str]:
-    """Of the messages that an ask's answer must include, those that still have no fate after `wait_s` seconds."""
+async def not_settled(arrivals: Arrivals, asked: Message, wait_s: float = AFTER_S) -> list[Late]:
+    """Of the messages that an ask's answer must include, those that it can't: they wait, were rejected, or still have
+    no fate after `wait_s` seconds."""
     return await arrivals.missing(asked.source, _data(asked).after, wait_s)
 
 
 async def answer(
-    database: Database, asked: Message, missing: Sequence[str], at: datetime, happened_at: datetime | None = None
+    database: Database, asked: Message, missing: Sequence[Late], at: datetime, happened_at: datetime | None = None
 ) -> Answer:
-    """Decide an ask at a moment; returns after the commit. `missing` are messages that it names and that never came.
+    """Decide an ask at a moment; returns after the commit. `missing` are messages that it names and that can't be
+    taken into account.
 
     `happened_at`: when it was asked, in an MES that is loaded with history; it is decided as of then.
 
@@ -76,7 +78,7 @@ async def answer(
 
 
 async def _decide_at_once(
-    connection: asyncpg.Connection, act: Act, asked: Message, missing: Sequence[str]
+    connection: asyncpg.Connection, act: Act, asked: Message, missing: Sequence[Late]
 ) -> Answer | None:
     """Decide and record an ask in two statements; None if it takes a lock and a fold."""
     judged = await _judge(connection, act, asked, missing)
@@ -91,11 +93,11 @@ async def _decide_at_once(
         case Recorded.NOW:
             return _as_told(asked, decision.data)
         case Recorded.BEFORE:
-            return await _answered_before(connection, judged.unit.id, asked, gate)
+            return await _answered_before(connection, act, judged.unit.id, asked, gate)
     return None
 
 
-async def _decide_alone(database: Database, act: Act, asked: Message, missing: Sequence[str]) -> Answer:
+async def _decide_alone(database: Database, act: Act, asked: Message, missing: Sequence[Late]) -> Answer:
     """Decide and record an ask with its unit locked."""
 
     async def once() -> Answer:
@@ -105,14 +107,14 @@ async def _decide_alone(database: Database, act: Act, asked: Message, missing: S
     return await persistently(once)
 
 
-async def _decide_locked(folding: Folding, act: Act, asked: Message, missing: Sequence[str]) -> Answer:
+async def _decide_locked(folding: Folding, act: Act, asked: Message, missing: Sequence[Late]) -> Answer:
     connection = await driver(folding.connection)
     judged = await _judge(connection, act, asked, missing)
     if judged.unit is None or judged.station is None:
         return _refused(asked, judged.reasons)
     gate = ticket(asked)
     if not await inbox.admit(folding.connection, [gate], act.at):
-        return await _answered_before(connection, judged.unit.id, asked, gate)
+        return await _answered_before(connection, act, judged.unit.id, asked, gate)
     await folding.lock({judged.unit.id})
     judged = await _judge(connection, act, asked, missing)  # nobody moves the unit from here on
     decision = _decision(act, asked, judged)
@@ -120,13 +122,26 @@ async def _decide_locked(folding: Folding, act: Act, asked: Message, missing: Se
     return _as_told(asked, decision.data)
 
 
-async def _judge(connection: asyncpg.Connection, act: Act, asked: Message, missing: Sequence[str]) -> Judged:
+async def _judge(connection: asyncpg.Connection, act: Act, asked: Message, missing: Sequence[Late]) -> Judged:
     judged = await judge(connection, asked, _data(asked), act.when)
     if not missing or judged.unit is None or judged.station is None:
         return judged
-    shown = f"Messages that the answer must take into account have not come: {len(missing)}."
-    late = reason("facts_pending", shown, messages=list(missing))
-    return judged._replace(reasons=(*judged.reasons, late))
+    late = [one for one in _late(missing) if one not in judged.reasons]
+    return judged._replace(reasons=(*judged.reasons, *late))
+
+
+def _late(missing: Sequence[Late]) -> Iterator[Reason]:
+    """Why messages that the answer must take into account can't be: each with what is to be done about it."""
+    for one in missing:
+        if one.fate == inbox.PENDING:
+            yield waits(one.id, one.why)
+        elif one.fate == inbox.REJECTED:
+            why = f" ({one.why.rstrip('.')})" if one.why else ""
+            shown = f"Message {one.id} was rejected{why}; mend it and say it again."
+            yield reason("facts_pending", shown, messages=[one.id])
+    if lost := [one.id for one in missing if one.fate is None]:
+        shown = f"Messages that the answer must take into account have not come: {len(lost)}."
+        yield reason("facts_pending", shown, messages=lost)
 
 
 def _decision(act: Act, asked: Message, judged: Judged) -> Decision:
@@ -170,13 +185,26 @@ def _refused(asked: Message, reasons: Sequence[Reason]) -> Answer:
     return Answer(asked.station, asked.id, False, None, None, tuple(reasons))
 
 
-async def _answered_before(connection: asyncpg.Connection, unit_id: str, asked: Message, gate: inbox.Ticket) -> Answer:
-    """What was decided when the ask first came. Another ask under the same id is refused."""
+async def _answered_before(
+    connection: asyncpg.Connection, act: Act, unit_id: str, asked: Message, gate: inbox.Ticket
+) -> Answer:
+    """What was decided when the ask first came; a grant with the seconds that are left of it, or that it has ended.
+
+    Another ask under the same id is refused.
+    """
     before = await decided(connection, unit_id, asked.source, asked.id)
     if before is None or before.content != gate.content:
         shown = f"Another message with the id {asked.id} came before; every message needs an id of its own."
         return _refused(asked, [reason("conflicting_report", shown, id=asked.id)])
-    return _as_told(asked, before.data)
+    told = _as_told(asked, before.data)
+    if not told.granted:
+        return told
+    ends = datetime.fromisoformat(before.data["fact"]["what"]["valid_until"])
+    left_s = (ends - act.when) // timedelta(seconds=1)
+    if left_s <= 0:
+        text = f"This grant ended at {ends.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC; ask under a new id."
+        return _refused(asked, [reason("grant_ended", text, grant=told.grant, ended_at=ends.isoformat())])
+    return told._replace(valid_s=min(left_s, told.valid_s or left_s))
 
 
 def _as_told(asked: Message, told: dict[str, Any]) -> Answer:

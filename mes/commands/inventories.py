@@ -43,6 +43,8 @@ def reasons_by(items: Sequence[Item], built: Sequence[Built], definition: Defini
 def holds_up(read_in: str | None, definition: Definition | None, step: str) -> bool:
     """Whether an inventory that was read in one step matters to another: it does to those that come after.
 
-    That step itself and those before it may be done again: there it is put right.
+    That step itself and those before it may be done again: there it is put right. One that was read before any step
+    of the route had begun matters to all of them.
     """
-    return read_in in route_of(definition).before.get(step, ())
+    route = route_of(definition)
+    return step in route.steps and (read_in not in route.steps or read_in in route.before[step])

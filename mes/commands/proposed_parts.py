@@ -5,7 +5,7 @@ from datetime import datetime
 
 from mes.commands.recognition import Names, lot_key
 from mes.db.asks import SeenUnit, Sight
-from mes.domain.gates import reasons_against_building_in
+from mes.domain.gates import reasons_against_building_in, reasons_against_taking
 from mes.domain.hold import Hold, concerning, in_force
 from mes.domain.product import BomLine, Definition
 from mes.domain.refusals import Reason, reason
@@ -48,8 +48,12 @@ class Proposed:
             yield from _against_place(label, shown, child, parent)
         held = in_force(self._concerning(part, child), self.at)
         if held:
-            holds = [{"id": one.id, "scope": one.scope, "reason": one.reason} for one in held]
-            yield reason("on_hold", f"{label} is on hold.", **shown, holds=holds)
+            holds = [one.facts for one in held]
+            yield reason("on_hold", f"{label} is on hold: {_told(held)}.", **shown, holds=holds)
+        if child:
+            others = [one for one in self.sight.holds if one not in held]
+            for why in reasons_against_taking(child.inside, self.at, others):
+                yield reason(why.code, f"{label}: {why.text}", **shown, **why.facts)
 
     def _against_unknown(self, part: Child) -> Iterator[Reason]:
         """A part that nobody has heard of: bought ones may become known by being installed, made ones not."""
@@ -72,14 +76,18 @@ class Proposed:
         for one in self.sight.loaded:
             held = in_force(concerning(self.sight.holds, part=one.part, lots=[one.id]), self.at)
             if held and any(line.approves(one.part, one.maker or None) for line in lines):
-                holds = [{"id": hold.id, "scope": hold.scope, "reason": hold.reason} for hold in held]
-                text = f"{one.part} of lot {one.lot}, loaded at the station, is on hold."
+                holds = [hold.facts for hold in held]
+                text = f"{one.part} of lot {one.lot}, loaded at the station, is on hold: {_told(held)}."
                 yield reason("on_hold", text, part=one.part, lot=one.lot, holds=holds)
 
     def _concerning(self, part: Child, child: SeenUnit | None) -> Iterable[Hold]:
         lot = self.names.lots.get(lot_key(part)) if part.lot else None
         unit, order = (child.id, child.order_number) if child else (None, None)
         return concerning(self.sight.holds, unit=unit, part=part.part, order=order, lots=[lot] if lot else ())
+
+
+def _told(held: Iterable[Hold]) -> str:
+    return "; ".join(one.told for one in held)
 
 
 def _lines(definition: Definition | None, step: str) -> Sequence[BomLine] | None:

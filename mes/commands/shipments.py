@@ -12,14 +12,11 @@ from mes.db.holds import holds_on
 from mes.db.journal import new_id
 from mes.db.units import LockedUnit
 from mes.domain.facts import ShipmentDecided, entry
-from mes.domain.gates import reasons_against_leaving
+from mes.domain.gates import is_fit, reasons_against_leaving, some_of, unfit_in_words
 from mes.domain.hold import LOT, PART, UNIT, WORK_ORDER, Hold
 from mes.domain.refusals import Reason, Refusal, reason
-from mes.domain.unit import State
 
 SOURCE = "rest/shipments"
-_DONE = frozenset({State.COMPLETED, State.PACKED, State.SHIPPED})
-_BAD = frozenset({State.NONCONFORMING, State.SCRAPPED})
 
 
 async def ship(connection: AsyncConnection, unit_id: str, act: Act, order: str | None, to: str | None) -> None:
@@ -41,16 +38,14 @@ async def _reasons_against(
 ) -> list[Reason]:
     """All that speaks against letting a unit leave."""
     reasons = list(reasons_against_leaving(unit.progress, unit.definition, act.when, await _holds(connection, inside)))
-    if unfit := [one for one in inside if one.unit_id not in (None, unit.id) and not _is_fit(one)]:
+    others = [one for one in inside if one.unit_id != unit.id]
+    if unfit := [one for one in others if not is_fit(one.state, is_made=one.is_made)]:
         parts = [{"part": one.part, "serial": one.serial, "state": one.state} for one in unfit]
-        reasons.append(reason("failed_part", parts=parts))
+        said = [unfit_in_words(f"{one.serial} ({one.part})", one.state or "", is_made=one.is_made) for one in unfit]
+        reasons.append(reason("failed_part", some_of(said), parts=parts))
     if waiting := await pending_about(connection, [one.serial for one in inside if one.serial]):
         reasons.append(reason("facts_pending", messages=waiting))
     return reasons
-
-
-def _is_fit(one: Inside) -> bool:
-    return one.state in _DONE if one.is_made else one.state not in _BAD
 
 
 async def _holds(connection: AsyncConnection, inside: Iterable[Inside]) -> list[Hold]:

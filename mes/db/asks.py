@@ -4,7 +4,7 @@ A station waits for both, so neither takes a second round trip. Nothing is locke
 records the answer only if the unit is as the first one saw it, and else says so.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import asyncpg
 import msgspec
 
+from mes.db.contents import HELD, ODD_INSIDE, PENDING_SEEN, READINGS, Waits, all_inside, not_in_state
 from mes.db.inbox import Ticket
 from mes.db.journal import CHANNEL, Head, Written
 from mes.db.lots import LotKey
@@ -21,6 +22,7 @@ from mes.db.products import PartNumber, Product, products_seen
 from mes.db.session import DIRECT_MAX, Database
 from mes.db.units import NamedUnit, progress_text
 from mes.domain.facts import Station
+from mes.domain.gates import BuiltIn
 from mes.domain.hold import Hold
 from mes.domain.product import Definition
 from mes.domain.progress import Progress
@@ -39,7 +41,8 @@ class SeenStation(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A unit's newest inventory; `step` is the one in whose attempt it was read, None where it was in none."""
+    """An inventory of a unit. `step` is the one in whose attempt it was read, or else the one that had begun last by
+    then, wherever it was; None where none had."""
 
     inventory_id: str
     step: str | None
@@ -54,7 +57,11 @@ class Whereabouts(NamedTuple):
 
 @dataclass(slots=True)
 class SeenUnit:
-    """A unit as it was at one moment. `version` is another one as soon as anything about it is stored."""
+    """A unit as it was at one moment. `version` is another one as soon as anything about it is stored.
+
+    `readings` are its inventories, newest first. `begun` tells when an attempt last began, by step/station. `inside` is
+    what is in it, however deep, that may not be fit or that a hold concerns.
+    """
 
     id: str
     part: str
@@ -64,8 +71,10 @@ class SeenUnit:
     head: Head
     order_number: str | None
     order_ended_at: datetime | None
-    reading: Reading | None
+    readings: Sequence[Reading]
     built_in: Whereabouts | None
+    begun: dict[str, datetime]
+    inside: Sequence[BuiltIn]
 
     @property
     def definition(self) -> Definition | None:
@@ -82,7 +91,8 @@ class LoadedLot(NamedTuple):
 
 
 class Sight(NamedTuple):
-    """All that was seen, at one moment. `named` are the carriers of each serial, current ones first."""
+    """All that was seen, at one moment. `named` are the carriers of each serial, current ones first; `pending` are
+    messages that wait and name the unit asked about."""
 
     station: SeenStation | None
     named: dict[str, list[NamedUnit]]
@@ -92,6 +102,7 @@ class Sight(NamedTuple):
     lots: dict[LotKey, str]
     loaded: Sequence[LoadedLot]
     holds: Sequence[Hold]
+    pending: Sequence[Waits]
 
 
 class Decided(NamedTuple):
@@ -113,8 +124,10 @@ class _Unit(NamedTuple):
     hash: str | None
     order_number: str | None
     order_ended_at: datetime | None
-    reading: Reading | None
+    readings: list[Reading]
     built_in: Whereabouts | None
+    begun: dict[str, datetime]
+    inside: list[BuiltIn]
 
 
 class _Told(msgspec.Struct):
@@ -127,10 +140,11 @@ class _Told(msgspec.Struct):
     lots: list[tuple[str, str, str, str]]
     loaded: list[LoadedLot]
     holds: list[Hold]
+    pending: list[Waits]
 
 
-_LOOK: Final = """
-    WITH named AS (
+_LOOK: Final = f"""
+    WITH RECURSIVE named AS (
         SELECT i.unit_id, i.part, i.maker, i.value, u.product_id, upper_inf(i.during) AS is_current
         FROM identifier i JOIN unit u ON u.id = i.unit_id
         WHERE i.kind = 'serial' AND i.value = ANY($2::text[])
@@ -146,13 +160,13 @@ _LOOK: Final = """
     ), loaded AS (
         SELECT g.lot_id, g.part, g.maker, l.lot FROM loading g JOIN lot l ON l.id = g.lot_id
         WHERE g.station = $1 AND g.superseded_at IS NULL AND g.during @> $7::timestamptz
-    ), concerned AS (
+    ), {all_inside("seen", "$7")}, concerned AS (
         SELECT unnest(ARRAY[lot_id::text, part]) FROM loaded UNION ALL
         SELECT $1::text UNION ALL SELECT unnest($3::text[]) UNION ALL SELECT id::text FROM known_lot
         UNION ALL SELECT unnest(ARRAY[id::text, part, order_number]) FROM seen
         UNION ALL SELECT unnest(string_to_array(position.value, '+'))
                   FROM seen, json_each_text(seen.progress -> 'positions') AS position
-    )
+    ), held AS MATERIALIZED ({HELD})
     SELECT json_build_object(
         'station', (SELECT json_build_array(name, kind, calibrated_until) FROM station WHERE name = $1),
         'named', (
@@ -162,17 +176,15 @@ _LOOK: Final = """
             SELECT coalesce(json_agg(json_build_array(
                 u.id, u.part, u.version, u.product_id, u.progress, u.journal_number, encode(u.journal_hash, 'hex'),
                 u.order_number, u.ended_at,
-                (SELECT json_build_array(r.id, (
-                    SELECT a.step FROM attempt a
-                    WHERE a.unit_id = r.unit_id AND a.station = r.station
-                      AND (a.run = r.run OR (r.run IS NULL
-                           AND r.at BETWEEN a.started_at AND coalesce(a.ended_at, 'infinity')))
-                    ORDER BY a.started_at DESC LIMIT 1))
-                 FROM inventory r WHERE r.unit_id = u.id ORDER BY r.at DESC, r.id DESC LIMIT 1),
+                {READINGS},
                 (SELECT json_build_array(i.parent_id, i.position) FROM installation i
                  WHERE i.child_id = u.id AND i.superseded_at IS NULL
                    AND (upper_inf(i.during) OR upper(i.during) > $7)
-                 ORDER BY lower(i.during) LIMIT 1))), '[]') FROM seen u),
+                 ORDER BY lower(i.during) LIMIT 1),
+                (SELECT coalesce(json_object_agg(a.name, a.began), '{{}}') FROM (
+                    SELECT step || '/' || station AS name, max(started_at) AS began
+                    FROM attempt WHERE unit_id = u.id GROUP BY 1) AS a),
+                {ODD_INSIDE})), '[]') FROM seen u),
         'parts', (
             SELECT coalesce(json_agg(json_build_array(p.part, p.source, p.receipt_required, (
                 SELECT d.id FROM product d WHERE d.part = p.part ORDER BY d.released_at DESC, d.id DESC LIMIT 1),
@@ -182,9 +194,10 @@ _LOOK: Final = """
         'loaded', (SELECT coalesce(json_agg(json_build_array(lot_id, part, maker, lot) ORDER BY lot, part), '[]')
                    FROM loaded),
         'holds', (
-            SELECT coalesce(json_agg(json_build_array(id, scope, key, reason, lower(during), upper(during))
-                                     ORDER BY id), '[]')
-            FROM hold WHERE key = ANY(ARRAY(SELECT * FROM concerned)) AND during @> $7))::text
+            SELECT coalesce(json_agg(json_build_array(id, scope, key, reason, lower(during), upper(during), shown_key)
+                                     ORDER BY id), '[]') FROM held),
+        'pending', (SELECT coalesce(json_agg(json_build_array(station, id, why)), '[]')
+                    FROM ({PENDING_SEEN}) AS p))::text
     """
 
 _RECORD: Final = f"""
@@ -213,12 +226,6 @@ _DECIDED: Final = """
       AND j.body::json #>> '{data,asked,source}' = $2 AND j.body::json #>> '{data,asked,id}' = $3
     """
 
-_UNSETTLED: Final = """
-    SELECT t.source, t.id FROM unnest($1::text[], $2::text[]) AS t (source, id)
-    WHERE NOT EXISTS (SELECT FROM inbox i WHERE i.source = t.source AND i.id = t.id)
-    """
-
-
 _OPEN_PRODUCTS: Final = "SELECT DISTINCT product_id::text FROM work_order WHERE ended_at IS NULL"
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 
@@ -232,8 +239,8 @@ async def make_ready(database: Database) -> None:
     async with AsyncExitStack() as taken:
         for _ in range(DIRECT_MAX):
             connection = await taken.enter_async_context(database.direct())
-            await look(connection, "", (), (), (), now)
-            await unsettled(connection, ())
+            await look(connection, "", "", (), (), (), now)
+            await not_in_state(connection, ())
             # There is no such unit, so nothing is recorded.
             await connection.fetchrow(_RECORD, _NOBODY, "0", "", "", now, b"", "", 0, b"", _NOBODY, "", "", now)
         await products_seen(connection, [row[0] for row in await connection.fetch(_OPEN_PRODUCTS)])
@@ -250,14 +257,15 @@ class Recorded(StrEnum):
 async def look(
     connection: asyncpg.Connection,
     station: str,
+    asked: str,
     serials: Collection[str],
     parts: Collection[str],
     lots: Collection[LotKey],
     at: datetime,
 ) -> Sight:
     """See all that an ask names: its station, the carriers of its serials, the parts and lots that are proposed; and
-    what is loaded there, and the holds in force `at` that moment on any of these, on what the units contain, and on the
-    station."""
+    what is loaded there, what the units contain, the holds in force `at` that moment on any of these and on the
+    station, and what waits about the serial `asked`."""
     some = list(lots)
     text = await connection.fetchval(
         _LOOK,
@@ -268,6 +276,7 @@ async def look(
         [one.maker for one in some],
         [one.lot for one in some],
         at,
+        asked,
     )
     told = msgspec.json.decode(text, type=_Told)
     known = await products_seen(connection, {one.product_id for one in told.units if one.product_id})
@@ -283,6 +292,7 @@ async def look(
         {LotKey(part, maker, lot): lot_id for part, maker, lot, lot_id in told.lots},
         told.loaded,
         told.holds,
+        told.pending,
     )
 
 
@@ -296,8 +306,10 @@ def _seen(told: _Unit, known: dict[str, Product]) -> SeenUnit:
         Head(told.number, told.hash),
         told.order_number,
         told.order_ended_at,
-        told.reading,
+        told.readings,
         told.built_in,
+        told.begun,
+        told.inside,
     )
 
 
@@ -335,10 +347,3 @@ async def decided(connection: asyncpg.Connection, unit_id: str, source: str, id:
     """What was decided about a unit when it was asked for under this source and id; None if nothing was."""
     row = await connection.fetchrow(_DECIDED, unit_id, source, id)
     return Decided(msgspec.json.decode(row[0]), row[1]) if row else None
-
-
-async def unsettled(connection: asyncpg.Connection, messages: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Of messages, given as (source, id), those that have no fate yet."""
-    some = list(messages)
-    rows = await connection.fetch(_UNSETTLED, [source for source, _ in some], [id for _, id in some])
-    return {(row["source"], row["id"]) for row in rows}

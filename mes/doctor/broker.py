@@ -1,32 +1,44 @@
 """The broker, tried out: does it keep what waits and what is retained, speak last wills, take our largest message?"""
 
 import secrets
+import ssl
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-from mes.doctor.findings import Finding, Level
-from mes.doctor.trial import EMPTY_BATCH, Refused, Trial, connected
+from mes.doctor.findings import Finding, Level, ended
+from mes.doctor.trial import BROKE_OFF, EMPTY_BATCH, Refused, Trial, connected
 from mes.mqtt import topics
 from mes.mqtt.address import Broker
 
 AREA: Final = "broker"
-KEPT_MESSAGES: Final = 1500
-"""More than the 1,000 that a broker is known to drop beyond, and than the 20 in flight on top."""
+KEPT_MESSAGES: Final = 3000
+"""More than the 1,000 or 2,000 that a broker is known to drop beyond, and than the 20 in flight on top."""
+KEPT_BYTES: Final = 4096
+"""The size of each: together 12 MiB, what a floor says in some seconds."""
+KEPT_MAX_S: Final = 120.0
+KEPT: Final = f"{KEPT_MESSAGES} messages of {KEPT_BYTES // 1024} KiB"
 LOOKS: Final = 3
 """How often a retained message is looked for."""
 ASKS: Final = 60
 ANSWER_MAX_S: Final = 0.025
 """An answer slower than this, and than its ways to the broker and back, has waited for TCP."""
 
+SEE: Final = "See deploy/mosquitto or deploy/emqx for an access list."
+
 
 class Patient(NamedTuple):
-    """The broker, and a name that nobody else has there: of our topic and of our clients."""
+    """The broker, and a name that nobody else has there: of our topic and of our clients.
+
+    `embedded` is the kind of broker that `mes up` started, or None where somebody else configured it.
+    """
 
     broker: Broker
     name: str
     message_max_bytes: int
+    site: str
+    embedded: str | None
 
     @property
     def topic(self) -> str:
@@ -34,35 +46,87 @@ class Patient(NamedTuple):
         return topics.topic(self.name, topics.RECEIPTS)
 
 
-def patient(broker: Broker, message_max_bytes: int) -> Patient:
+def patient(broker: Broker, message_max_bytes: int, site: str = "main", embedded: str | None = None) -> Patient:
     """A broker to be tried."""
-    return Patient(broker, f"doctor-{secrets.token_hex(4)}", message_max_bytes)
+    return Patient(broker, f"doctor-{secrets.token_hex(4)}", message_max_bytes, site, embedded)
+
+
+def reach(tried: Patient) -> Finding:
+    """Whether the broker lets us in, by a door where we may have several connections, say and hear what is ours."""
+    where = f"{tried.broker.host}:{tried.broker.port}"
+    try:
+        with connected(tried.broker, tried.name) as first:
+            return _round_trip(tried, first, where)
+    except Refused as refused:
+        text = f"{where} does not let us in: {refused}."
+        return Finding(AREA, "reachable", "error", text, _way_in(tried, refused))
+    except Exception as error:
+        return ended(AREA, "reachable", error)
 
 
 def examine_broker(tried: Patient) -> Iterator[Finding]:
-    """Every check of the broker; the others are left out where it does not even let us in."""
-    reached = _reach(tried)
-    yield reached
-    if reached.level == "error":
-        return
+    """Every check of a broker that can be used."""
     for name, check in CHECKS.items():
         try:
             level, text, advice = check(tried)
         except Refused as refused:
             level, text, advice = "error", f"The broker gave up on us: {refused}.", "See its log."
+        except Exception as error:
+            yield ended(AREA, name, error)
+            continue
         yield Finding(AREA, name, level, text, "" if level == "fine" else advice)
 
 
-def _reach(tried: Patient) -> Finding:
-    where = f"{tried.broker.host}:{tried.broker.port}"
-    try:
-        with connected(tried.broker, tried.name):
-            return Finding(AREA, "reachable", "fine", f"{where} lets us in.")
-    except Refused as refused:
-        text = f"{where} does not let us in: {refused}."
-        return Finding(
-            AREA, "reachable", "error", text, "Is it running, and is MES_MQTT_URL's user and password right?"
+def _way_in(tried: Patient, refused: Refused) -> str:
+    """What to do where the broker does not let us in."""
+    match refused.__cause__:
+        case ssl.SSLCertVerificationError():
+            return (
+                "The variable SSL_CERT_FILE names a file with the CA's certificate; every process of the MES needs it. "
+                "The certificate must be for the host that MES_MQTT_URL names, and not have run out."
+            )
+        case ssl.SSLError() | ConnectionResetError() if tried.broker.tls:
+            return "Does this port speak TLS? Without it the address begins with mqtt://."
+        case OSError():
+            return "Is it running, and are MES_MQTT_URL's host and port right?"
+    if str(refused) == BROKE_OFF:
+        return "Does this port want TLS? Then MES_MQTT_URL begins with mqtts://. See the broker's log."
+    return "Are MES_MQTT_URL's user and password right? See the broker's log."
+
+
+def _round_trip(tried: Patient, first: Trial, where: str) -> Finding:
+    """Says something over a second connection and hears it over the first; else no other check proves a thing."""
+    is_ours = _hears_itself(tried, first)
+    if is_ours:
+        return Finding(AREA, "reachable", "fine", f"{where} lets us in, and what we say comes back.")
+    if is_ours is None:
+        text = f"{where} is a door for stations: a second connection of {_user(tried)} ended the first."
+        advice = (
+            "The MES needs several connections at once. Let MES_MQTT_URL name its own door (1883 in deploy/), where "
+            "the user's name does not take the place of the client id."
         )
+        return Finding(AREA, "reachable", "error", text, advice)
+    text = f"At {where} {_user(tried)} may not read or not write {topics.ROOT}/#: what we said did not come back."
+    advice = f"Let MES_MQTT_URL name the MES's own user, who may do both; a station's user may not. {SEE}"
+    return Finding(AREA, "reachable", "error", text, advice)
+
+
+def _hears_itself(tried: Patient, first: Trial) -> bool | None:
+    """Whether what we say comes back; None: two connections of one user throw each other out."""
+    try:
+        first.subscribe(tried.topic)
+    except Refused:
+        return False
+    with connected(tried.broker, f"{tried.name}-second") as second:
+        second.say(tried.topic, EMPTY_BATCH)
+        first.wait(lambda: first.lost or bool(first.received))
+    if first.received:
+        return True
+    return None if first.lost else False
+
+
+def _user(tried: Patient) -> str:
+    return f"the user {tried.broker.user}" if tried.broker.user else "a user without a name"
 
 
 Verdict = tuple[Level, str, str]
@@ -82,15 +146,13 @@ def keeps_messages(tried: Patient) -> Verdict:
 
 def _send_and_count(tried: Patient, name: str) -> Verdict:
     with connected(tried.broker, f"{tried.name}-out") as sender:
-        taken = sender.publish_all(tried.topic, [EMPTY_BATCH] * KEPT_MESSAGES)
+        taken = sender.publish_all(tried.topic, [_blank(KEPT_BYTES)] * KEPT_MESSAGES)
         with connected(tried.broker, name, clean=False) as back:
-            kept = back.wait_for_count(KEPT_MESSAGES)
+            kept = back.wait_for_count(KEPT_MESSAGES, KEPT_MAX_S)
     if kept >= KEPT_MESSAGES:
-        return "fine", f"It kept all {KEPT_MESSAGES} messages for a subscriber that was away.", ""
+        return "fine", f"It kept all {KEPT} for a subscriber that was away.", ""
     acknowledged = "acknowledged" if taken else "took"
-    text = (
-        f"It {acknowledged} {KEPT_MESSAGES} messages for a subscriber that was away and dropped {KEPT_MESSAGES - kept}."
-    )
+    text = f"It {acknowledged} {KEPT} for a subscriber that was away and dropped {KEPT_MESSAGES - kept}."
     return (
         "error",
         text,
@@ -99,6 +161,30 @@ def _send_and_count(tried: Patient, name: str) -> Verdict:
             "persistence true; EMQX: mqtt.max_mqueue_len = infinity. See deploy/."
         ),
     )
+
+
+def keeps_for_long(tried: Patient) -> Verdict:
+    """What trying can't show: sessions that end with a restart or with time, and bounds beyond what we sent."""
+    if tried.embedded == "mosquitto":
+        return "fine", "`mes up` has it keep sessions over a restart, without a bound or an end.", ""
+    if tried.embedded:
+        text = f"{tried.embedded} keeps everything in memory: a restart forgets what ingest did not take yet."
+        return "warning", text, "Fine for a first day. Then install mosquitto, or name a broker in MES_MQTT_URL."
+    text = f"Not tried: whether what waits outlives a restart of the broker, hours, and more than {KEPT}."
+    return (
+        "not proven",
+        text,
+        (
+            "Look at its configuration. Mosquitto: persistence true, max_queued_messages 0, max_queued_bytes 0, no "
+            "persistent_client_expiration. EMQX: durable_sessions.enable = true, mqtt.session_expiry_interval = 365d. "
+            "Or try it: stop `mes ingest`, let a station report, restart the broker, start ingest: is it on the record?"
+        ),
+    )
+
+
+def _blank(size: int) -> bytes:
+    """A batch of no messages that is so many bytes long."""
+    return b"[" + b" " * (size - len(EMPTY_BATCH)) + b"]"
 
 
 def answers_at_once(tried: Patient) -> Verdict:
@@ -171,10 +257,9 @@ def speaks_wills(tried: Patient) -> Verdict:
 def takes_the_largest(tried: Patient) -> Verdict:
     """Whether a message of the largest size that we read comes through."""
     size = tried.message_max_bytes
-    payload = b"[" + b" " * (size - len(EMPTY_BATCH)) + b"]"
     with connected(tried.broker, tried.name) as client:
         client.subscribe(tried.topic)
-        client.publish(tried.topic, payload)
+        client.publish(tried.topic, _blank(size))
         through = client.wait_for_count(1) >= 1
     if through:
         return "fine", f"A message of {size} bytes comes through.", ""
@@ -191,6 +276,7 @@ def takes_the_largest(tried: Patient) -> Verdict:
 
 CHECKS: Final[dict[str, Callable[[Patient], Verdict]]] = {
     "keeps messages": keeps_messages,
+    "keeps them for long": keeps_for_long,
     "answers at once": answers_at_once,
     "retained": keeps_retained,
     "last will": speaks_wills,

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from mes.db.migrate import pending
+from mes.db.migrate import Schema, look_at_schema
 from mes.db.sequencer import Backlog, unnumbered
-from mes.db.server import Ahead, Server, look_ahead, look_at_server
+from mes.db.server import Ahead, Server, Tables, look_ahead, look_at_server, look_at_tables
 from mes.db.session import Database
-from mes.doctor.findings import Finding
+from mes.doctor.findings import Finding, guarded
 from mes.queries.health import clocks_wrong
 
 AREA: Final = "database"
@@ -21,6 +21,10 @@ WRITER_MAX_S: Final = 60.0
 CLOCK_MAX_S: Final = 1.0
 STATION_CLOCK_MAX_S: Final = 5.0
 STATIONS_NAMED: Final = 5
+GRANT: Final = (
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public to the role of MES_DATABASE_URL. Better let "
+    "it own them: run `mes migrate` as that role from the first."
+)
 DURABLE: Final = {
     "fsync": "A crash of the machine would lose or break what was committed.",
     "full_page_writes": "A crash of the machine could leave torn pages.",
@@ -38,13 +42,12 @@ async def examine_database(url: str, site: str) -> list[Finding]:
     found = [Finding(AREA, "reachable", "fine", "It answers."), *_of_server(server), _clock(server, datetime.now(UTC))]
     database = Database(url, site=site, pool_size=1)
     try:
-        missing = await pending(database)
-        found.append(_migrations(missing))
-        if not missing:
-            async with database.reading() as connection:
-                found += _of_journal(await unnumbered(connection), server)
-                found += _of_partitions(await look_ahead(connection, server.now.astimezone(UTC)))
-                found.append(_station_clocks(await clocks_wrong(connection, site, STATION_CLOCK_MAX_S)))
+        found += await guarded(AREA, "privileges", _privileges(database), GRANT)
+        found += (migrated := await guarded(AREA, "migrations", _migrations(database), GRANT))
+        if all(one.level == "fine" for one in migrated):
+            found += await guarded(JOURNAL, "numbering", _of_journal(database, server), GRANT)
+            found += await guarded(AREA, "partitions", _of_partitions(database, server), GRANT)
+            found += await guarded("stations", "clocks", _station_clocks(database, site), GRANT)
     finally:
         await database.close()
     return found
@@ -59,6 +62,10 @@ def _of_server(server: Server) -> Iterator[Finding]:
     if server.in_recovery:
         text = "MES_DATABASE_URL names a standby, which takes no facts."
         yield Finding(AREA, "primary", "error", text, "Name the primary.")
+    elif server.read_only:
+        text = "Transactions are read-only for this role or database: no fact can be taken."
+        advice = "ALTER DATABASE … (or ROLE …) RESET default_transaction_read_only. Or does the URL name a standby?"
+        yield Finding(AREA, "read-only", "error", text, advice)
     if server.encoding != "UTF8":
         text = f"Its encoding is {server.encoding}."
         yield Finding(AREA, "encoding", "error", text, "Make the database anew with ENCODING 'UTF8'.")
@@ -114,7 +121,12 @@ def _clock(server: Server, now: datetime) -> Finding:
     return Finding("machine", "clock", "error", text, "Have both follow the same time server (chrony, ntpd).")
 
 
-def _station_clocks(wrong: Sequence[tuple[str, float]]) -> Finding:
+async def _station_clocks(database: Database, site: str) -> list[Finding]:
+    async with database.reading() as connection:
+        return [_of_clocks(await clocks_wrong(connection, site, STATION_CLOCK_MAX_S))]
+
+
+def _of_clocks(wrong: Sequence[tuple[str, float]]) -> Finding:
     if not wrong:
         text = "No station's clock was ahead of ours, or not set, when it was last heard."
         return Finding("stations", "clocks", "fine", text)
@@ -128,13 +140,51 @@ def _wrong_by(skew_s: float) -> str:
     return f"{skew_s:.0f} s ahead" if skew_s > 0 else "not set"
 
 
-def _migrations(missing: list[str]) -> Finding:
-    if not missing:
-        return Finding(AREA, "migrations", "fine", "The schema is of this version.")
-    return Finding(AREA, "migrations", "error", f"{len(missing)} migrations are missing.", "Run `mes migrate`.")
+async def _privileges(database: Database) -> list[Finding]:
+    async with database.reading() as connection:
+        return list(_of_privileges(await look_at_tables(connection)))
 
 
-def _of_journal(backlog: Backlog, server: Server) -> Iterator[Finding]:
+def _of_privileges(tables: Tables) -> Iterator[Finding]:
+    check = "privileges"
+    if tables.lacking:
+        lacks = "; ".join(f"{right} on {', '.join(names)}" for right, names in tables.lacking.items())
+        yield Finding(AREA, check, "error", f"The role of MES_DATABASE_URL lacks {lacks}.", GRANT)
+    elif tables.foreign:
+        text = f"The role of MES_DATABASE_URL does not own {', '.join(tables.foreign)}: it can't make their partitions."
+        advice = "Make it the owner of all tables. Or run `mes migrate` as their owner each month, before it is over."
+        yield Finding(AREA, check, "warning", text, advice)
+    else:
+        yield Finding(AREA, check, "fine", "The role may do with the tables what the MES does.")
+
+
+async def _migrations(database: Database) -> list[Finding]:
+    schema = await look_at_schema(database)
+    async with database.reading() as connection:
+        tables = await look_at_tables(connection)
+    return [_of_schema(schema, tables)]
+
+
+def _of_schema(schema: Schema, tables: Tables) -> Finding:
+    if schema.unknown:
+        text = f"The schema is newer than this program: it does not know {', '.join(schema.unknown)}."
+        return Finding(AREA, "migrations", "error", text, "Install the version that migrated it.")
+    if schema.missing:
+        text = f"{len(schema.missing)} migrations are missing."
+        return Finding(AREA, "migrations", "error", text, "Run `mes migrate`.")
+    if tables.missing:
+        text = f"The schema says it is of this version, but tables are missing: {', '.join(tables.missing)}."
+        advice = "Does MES_DATABASE_URL name the right database and search_path? Else bring them back from a backup."
+        return Finding(AREA, "migrations", "error", text, advice)
+    return Finding(AREA, "migrations", "fine", "The schema is of this version.")
+
+
+async def _of_journal(database: Database, server: Server) -> Iterator[Finding]:
+    async with database.reading() as connection:
+        return _of_backlog(await unnumbered(connection), server)
+
+
+def _of_backlog(backlog: Backlog, server: Server) -> Iterator[Finding]:
     if backlog.oldest_age_s <= UNNUMBERED_MAX_S:
         yield Finding(JOURNAL, "numbering", "fine", f"{backlog.entries} entries wait for their position.")
     else:
@@ -146,7 +196,12 @@ def _of_journal(backlog: Backlog, server: Server) -> Iterator[Finding]:
         yield Finding(JOURNAL, "open writer", "warning", text, "Find it in pg_stat_activity (backend_xid is set).")
 
 
-def _of_partitions(ahead: Ahead) -> Iterator[Finding]:
+async def _of_partitions(database: Database, server: Server) -> Iterator[Finding]:
+    async with database.reading() as connection:
+        return _of_ahead(await look_ahead(connection, server.now.astimezone(UTC)))
+
+
+def _of_ahead(ahead: Ahead) -> Iterator[Finding]:
     if ahead.missing:
         text = f"Partitions are missing: {', '.join(ahead.missing)}."
         yield Finding(AREA, "partitions", "error", text, "Does `mes ingest` run? It makes them; so does `mes migrate`.")

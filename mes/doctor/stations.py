@@ -8,14 +8,16 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from mes.doctor.broker import Patient
-from mes.doctor.findings import Finding
-from mes.doctor.trial import Refused, Trial, connected
+from mes.doctor.findings import Finding, ended
+from mes.doctor.trial import EMPTY_BATCH, Refused, Trial, connected
 from mes.mqtt import topics
 from mes.mqtt.address import Broker
 
 AREA: Final = "stations"
 SAYS: Final = (*topics.FACT_KINDS, topics.STATUS, topics.ASK)
 HEARS: Final = (topics.ANSWERS, topics.RECEIPTS, topics.WANTED)
+SHARED: Final = 20
+"""Messages that are divided among a group, for a look at whether any of them is lost."""
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 SEE: Final = "See deploy/mosquitto or deploy/emqx for an access list that keeps stations apart."
 
@@ -49,7 +51,7 @@ def _anonymous(tried: Patient) -> Finding:
 def _station(tried: Patient, login: Broker, other: str) -> Iterator[Finding]:
     """Everything about one station. `other` is the name that it must not speak under."""
     own = login.user or ""
-    for check in (_speaks, _hears, _takes_sessions):
+    for check in (_speaks, _hears, _takes_sessions, _takes_shares):
         try:
             yield check(tried, login, own, other)
         except Refused as refused:
@@ -57,6 +59,8 @@ def _station(tried: Patient, login: Broker, other: str) -> Iterator[Finding]:
             advice = "Is its secret right, and was the password file written and read again?"
             yield Finding(AREA, f"{own} comes in", "error", text, advice)
             return
+        except Exception as error:
+            yield ended(AREA, own, error)
 
 
 def _speaks(tried: Patient, login: Broker, own: str, other: str) -> Finding:
@@ -85,9 +89,10 @@ def _hears(tried: Patient, login: Broker, own: str, other: str) -> Finding:
     marks = _marks()
     check = f"{own} hears what is for itself only"
     with connected(tried.broker, f"{tried.name}-mouth") as mes, connected(login, f"{tried.name}-ears") as station:
-        for wish in (f"{topics.ROOT}/#", *(topics.topic(name, kind) for name in (other, own) for kind in HEARS)):
+        wishes = [topics.topic(other, kind) for kind in (*SAYS, *HEARS)]
+        for wish in (f"{topics.ROOT}/#", *wishes, *(topics.topic(own, kind) for kind in HEARS)):
             station.subscribe(wish)
-        others = {next(marks): topics.topic(other, kind) for kind in HEARS}
+        others = {next(marks): topic for topic in wishes}
         for mark, topic in others.items():
             mes.say(topic, mark)
         last = next(marks)
@@ -121,6 +126,33 @@ def _takes_sessions(tried: Patient, login: Broker, own: str, _other: str) -> Fin
         advice = "Mosquitto: use_username_as_clientid true at the stations' listener. EMQX: the same in their zone."
         return Finding(AREA, check, "error", text, f"{advice} {SEE}")
     return Finding(AREA, check, "fine", f"{own} can't take a session of the MES.")
+
+
+def _takes_shares(tried: Patient, login: Broker, own: str, _other: str) -> Finding:
+    """Joins the group of `mes ingest --slot` under the name that can be guessed, on a topic of ours.
+
+    Mosquitto's access list is not asked about a subscription: who joins gets a share, which is dropped on its way.
+    """
+    check = f"{own} takes no share of the facts"
+    ours, guessed = (topics.ingest_share(tried.site, secret) for secret in (tried.broker.password, None))
+    with connected(tried.broker, f"{tried.name}-slot") as mes, connected(login, f"{tried.name}-joins") as station:
+        mes.subscribe(f"$share/{ours}/{tried.topic}")
+        mes.say(tried.topic, EMPTY_BATCH)
+        if not mes.wait_for_count(1):
+            text = (
+                "The broker has no shared subscriptions, so none can be joined. Don't use `mes ingest --slot` with it."
+            )
+            return Finding(AREA, check, "fine", text)
+        station.subscribe(f"$share/{guessed}/{tried.topic}")
+        mes.publish_all(tried.topic, [EMPTY_BATCH] * SHARED)
+        taken = 1 + SHARED - mes.wait_for_count(1 + SHARED)
+    if taken > 0:
+        text = f"{own} can join the group of `mes ingest --slot`: {taken} of {SHARED} messages did not reach the MES."
+        advice = (
+            "Give the MES a password at the broker, and name it in MES_MQTT_URL: the group's name is then a secret."
+        )
+        return Finding(AREA, check, "error", text, advice)
+    return Finding(AREA, check, "fine", f"{own} can't join the group of `mes ingest --slot` by guessing its name.")
 
 
 def _marks() -> Iterator[bytes]:

@@ -4,8 +4,10 @@ import socket
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 from paho.mqtt import client as paho
@@ -16,23 +18,35 @@ from mes.mqtt.address import Broker
 PATIENCE_S: Final = 10.0
 QUIET_S: Final = 5.0
 """Where nothing came for so long, nothing more is waited for."""
+BROKE_OFF: Final = "it broke off"
 
 
 class Refused(Exception):  # noqa: N818 - what the broker did
-    """The broker did not let us in, or did not answer in time."""
+    """The broker did not let us in, or did not answer in time. Its cause is the network's error, where it was one."""
+
+
+class _ClosingSocket(ssl.SSLSocket):
+    """Closes itself where the other side is not trusted; paho leaves it open."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
 
 
 class Trial:
-    """One connection. What arrives is in `received`, as (topic, payload), in order."""
+    """One connection. What arrives is in `received`, as (topic, payload), in order; `lost` once it has ended."""
 
     def __init__(self, broker: Broker, client_id: str, *, clean: bool, will: str | None = None) -> None:
         self._broker = broker
         self._changed = threading.Condition()
         self._refusal: str | None = None
-        self._up = self._lost = False
+        self._up = False
         self._granted = 0
         self.received: list[tuple[str, bytes]] = []
-        self.resumed = False
+        self.resumed = self.lost = False
         self.connect_s = 0.0
         self._client = self._make_client(client_id, clean, will)
 
@@ -45,26 +59,29 @@ class Trial:
             raise Refused(f"{error or type(error).__name__}") from error
         self.connect_s = time.monotonic() - begun
         self._client.loop_start()
-        if not self.wait(lambda: self._up or self._refusal is not None) or self._refusal is not None:
+        self.wait(lambda: self._up or self.lost or self._refusal is not None)
+        if not self._up:
             self.close()
-            raise Refused(self._refusal or "it did not answer")
+            raise Refused(self._refusal or (BROKE_OFF if self.lost else "it did not answer"))
 
     def subscribe(self, *topics: str) -> None:
         """Listen, at QoS 1; returns when the broker has said so. Raises Refused."""
         before = self._granted
         self._client.subscribe([(topic, 1) for topic in topics])
-        if not self.wait(lambda: self._granted > before):
-            raise Refused("it did not answer a subscription")
+        self.wait(lambda: self._granted > before or self.lost)
+        if self._granted == before:
+            raise Refused(BROKE_OFF if self.lost else "it did not answer a subscription")
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         """Say something at QoS 1; whether the broker acknowledged it, in time and before it broke off."""
         return self.publish_all(topic, [payload], retain=retain)
 
     def publish_all(self, topic: str, payloads: list[bytes], *, retain: bool = False) -> bool:
-        """Say several things; whether the broker acknowledged all of them."""
-        said = [self._client.publish(topic, payload, qos=1, retain=retain) for payload in payloads]
-        self.wait(lambda: self._lost or said[-1].is_published())
-        return self.wait(lambda: self._lost or all(one.is_published() for one in said)) and not self._lost
+        """Say several things; whether the broker acknowledged all of them. It may take long, but must go on."""
+        said = deque(self._client.publish(topic, payload, qos=1, retain=retain) for payload in payloads)
+        while said and self.wait(lambda: self.lost or said[0].is_published()) and not self.lost:
+            said.popleft()
+        return not said
 
     def say(self, topic: str, payload: bytes) -> None:
         """Say something at QoS 1, without waiting for anything."""
@@ -78,11 +95,13 @@ class Trial:
     def wait_for_count(self, count: int, within_s: float = 3 * PATIENCE_S) -> int:
         """Wait until so many messages came, or until it has gone quiet; how many are there."""
         deadline = time.monotonic() + within_s
-        seen = -1
-        while seen < len(self.received) < count and time.monotonic() < deadline:
-            seen = len(self.received)
-            self.wait(lambda: len(self.received) >= count, QUIET_S)
+        while (seen := len(self.received)) < count and time.monotonic() < deadline:
+            if not self.wait(partial(self._came_after, seen), QUIET_S):
+                break
         return len(self.received)
+
+    def _came_after(self, seen: int) -> bool:
+        return len(self.received) > seen
 
     def break_off(self) -> None:
         """End the connection as a crash does: without a goodbye, so that the broker speaks the last will."""
@@ -109,7 +128,9 @@ class Trial:
         client.connect_timeout = PATIENCE_S
         client.username_pw_set(self._broker.user, self._broker.password)
         if self._broker.tls:
-            client.tls_set_context(ssl.create_default_context())
+            context = ssl.create_default_context()
+            context.sslsocket_class = _ClosingSocket
+            client.tls_set_context(context)
         if will is not None:
             client.will_set(will, EMPTY_BATCH, qos=1)
         client.on_socket_open = _without_delay
@@ -131,7 +152,7 @@ class Trial:
 
     def _on_disconnect(self, *_: Any) -> None:
         with self._changed:
-            self._lost = True
+            self.lost = True
             self._changed.notify_all()
 
     def _on_publish(self, *_: Any) -> None:

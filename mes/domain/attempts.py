@@ -28,7 +28,6 @@ from mes.domain.progress import PASSED, Attempt, OpenAttempt
 from mes.domain.refusals import Reason, reason
 from mes.domain.turn import Turn
 
-
 NOT_ASKED: Final = "not_asked"
 CLOCK_BEHIND_MAX: Final = timedelta(seconds=5)
 """A clock that is further behind is told so at the station; its starts are told apart from those not asked for."""

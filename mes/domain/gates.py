@@ -4,11 +4,12 @@ Each answers with every reason at once. The same reasons refuse a request and ar
 happened all the same.
 """
 
-from collections.abc import Collection, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
 
 from mes.domain.facts import Station
-from mes.domain.hold import Hold, in_force
+from mes.domain.hold import STATION, Hold, concerning, in_force
 from mes.domain.product import Definition, Step
 from mes.domain.progress import FAILED, PASSED, OpenAttempt, Progress, State
 from mes.domain.refusals import Reason, reason
@@ -31,6 +32,38 @@ BLOCKING = frozenset(
     }
 )
 """With any of these a pass is recorded but does not pass the step. The other deviations are only noted."""
+GRANT_VALID_S: Final = 300
+"""How long a grant lets the step start, in seconds."""
+_DONE: Final = frozenset({State.COMPLETED, State.PACKED, State.SHIPPED})
+_BAD: Final = frozenset({State.NONCONFORMING, State.SCRAPPED})
+_SHOWN_MAX: Final = 10
+"""Most parts that a sentence names."""
+
+
+class BuiltIn(NamedTuple):
+    """Something that is in a unit, however deep: a unit, or material that is of one of `lots`.
+
+    `position` leads to it from the unit: U12/GPU3. `is_made`: it was made here and has a route of its own to pass.
+    """
+
+    position: str
+    part: str
+    unit: str | None
+    serial: str | None
+    state: str | None
+    is_made: bool
+    order: str | None
+    lots: Sequence[str]
+
+    @property
+    def called(self) -> str:
+        """As people call it, and where it is."""
+        return f"{self.serial} ({self.part}) in {self.position}" if self.serial else f"{self.part} in {self.position}"
+
+    @property
+    def facts(self) -> dict[str, str | None]:
+        """What a reason tells of it."""
+        return {"part": self.part, "serial": self.serial, "position": self.position, "state": self.state}
 
 
 def reasons_against(
@@ -86,6 +119,46 @@ def reasons_against_building_in(progress: Progress, definition: Definition | Non
     return (reason("failed_part", state=progress.state.value),)
 
 
+def is_fit(state: str | None, *, is_made: bool) -> bool:
+    """Whether a part may stay where it is built in: one made here has passed its route, a bought one is not given up.
+
+    Material has no state, and is fit.
+    """
+    if state is None:
+        return True
+    return state in _DONE if is_made else state not in _BAD
+
+
+def reasons_against_contents(
+    inside: Sequence[BuiltIn], definition: Definition | None, step: str, at: datetime, holds: Sequence[Hold]
+) -> list[Reason]:
+    """What speaks against starting a step because of what is in the unit: parts that are not fit, and held ones.
+
+    A step relies on what the steps before it install: with a bad part there it may not start, as it may not with an
+    empty position. The step that installs the part, and those before and beside it, may: there it is replaced. No rule
+    keeps a part from being taken out, or from being tested again by its own route, in its place or on a bench.
+
+    The step from which the unit is tested again (`retest_from`) is no exception where it comes behind: by then another
+    part is there, or the same one has passed. With the bad one in place the test would prove nothing, and power might
+    be put on a shelf that failed its withstand test. What no step installs is relied on from its `retest_from` on; if
+    it has none, by every step.
+    """
+    route = route_of(definition)
+    relied_on = [one for one in inside if _relies_on(route, step, one.position)]
+    return [*_unfit(relied_on), *_held(relied_on, at, holds)]
+
+
+def reasons_against_taking(inside: Sequence[BuiltIn], at: datetime, holds: Sequence[Hold]) -> list[Reason]:
+    """What speaks against installing a unit because of what is in it: any part that is not fit, or held."""
+    return [*_unfit(inside), *_held(inside, at, holds)]
+
+
+def unfit_in_words(called: str, state: str, *, is_made: bool) -> str:
+    """What is wrong with a part, as a sentence."""
+    is_so = f"is {state.replace('_', ' ')}"
+    return f"{called} has not passed its own route: it {is_so}." if is_made else f"{called} {is_so}."
+
+
 def reasons_against_counting(progress: Progress, route: Route, attempt: OpenAttempt, duration_s: float) -> list[Reason]:
     """What an attempt's end, as a pass, adds to the reasons that were noted at its start."""
     step = route.steps.get(attempt.step)
@@ -108,6 +181,28 @@ def not_asked(progress: Progress, step: str, station: Station, started_at: datet
     """Whether no grant was valid when the attempt started."""
     until = progress.grants.get(f"{step}/{station.name}")
     return until is None or datetime.fromisoformat(until) < started_at
+
+
+def granted_elsewhere(
+    progress: Progress, begun: Mapping[str, datetime], step: str, station: str, at: datetime
+) -> list[Reason]:
+    """Valid grants that other stations have for the step: two that begin together spoil each other's work.
+
+    `begun` tells when an attempt last began, by step/station. A grant is for one start: once an attempt began there
+    it is used up, and what was tried there may be tried again elsewhere. One that nobody uses ends by itself.
+    """
+    found: list[Reason] = []
+    for name, until in progress.grants.items():
+        granted, _, other = name.partition("/")
+        ends = datetime.fromisoformat(until)
+        given = ends - timedelta(seconds=GRANT_VALID_S)
+        if granted != step or other == station or not given <= at < ends:
+            continue
+        if name in begun and begun[name] >= given.replace(microsecond=0):  # stations stamp whole seconds
+            continue
+        text = f"{step} was granted to {other} until {ends.astimezone(UTC):%H:%M:%S} UTC."
+        found.append(reason("already_open", text, step=step, stations=[other], until=until))
+    return found
 
 
 def open_before(progress: Progress, route: Route, step: str) -> list[str]:
@@ -171,4 +266,44 @@ def _on_hold(holds: Sequence[Hold], at: datetime, station: str | None = None) ->
     found = in_force(holds, at, station) if holds else ()
     if not found:
         return []
-    return [reason("on_hold", holds=[{"id": hold.id, "scope": hold.scope, "reason": hold.reason} for hold in found])]
+    text = f"On hold: {'; '.join(hold.told for hold in found)}."
+    return [reason("on_hold", text, holds=[hold.facts for hold in found])]
+
+
+def _relies_on(route: Route, step: str, position: str) -> bool:
+    """See `reasons_against_contents`; nothing is said of a step that the route does not have."""
+    if step not in route.steps:
+        return False
+    top = position.partition("/")[0]
+    if any(top in one.installs for one in route.steps.values()):
+        return top in route.installs_before[step]
+    first = route.retest_from.get(top)
+    return first is None or step in route.onward[first]
+
+
+def _unfit(inside: Sequence[BuiltIn]) -> Iterator[Reason]:
+    found = [one for one in inside if not is_fit(one.state, is_made=one.is_made)]
+    if found:
+        said = [unfit_in_words(one.called, one.state or "", is_made=one.is_made) for one in found]
+        yield reason("failed_part", some_of(said), parts=[one.facts for one in found])
+
+
+def _held(inside: Sequence[BuiltIn], at: datetime, holds: Sequence[Hold]) -> Iterator[Reason]:
+    """A hold on a station holds no part."""
+    said: list[str] = []
+    parts: list[dict[str, str | None]] = []
+    held: dict[str, Hold] = {}
+    ours = [hold for hold in in_force(holds, at) if hold.scope != STATION]
+    for one in inside if ours else ():
+        if found := concerning(ours, unit=one.unit, part=one.part, order=one.order, lots=one.lots):
+            said.append(f"{one.called} is on hold: {'; '.join(hold.told for hold in found)}.")
+            parts.append(one.facts)
+            held |= {hold.id: hold for hold in found}
+    if said:
+        yield reason("on_hold", some_of(said), holds=[hold.facts for hold in held.values()], parts=parts)
+
+
+def some_of(sentences: Sequence[str]) -> str:
+    """The first of many sentences, and how many more there are."""
+    more = len(sentences) - _SHOWN_MAX
+    return " ".join(sentences[:_SHOWN_MAX]) + (f" And {more} more." if more > 0 else "")

@@ -7,7 +7,7 @@ it held is still recorded, with the deviation `on_hold`, but nothing held is pac
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 UNIT, LOT, PART, STATION, WORK_ORDER = "unit", "lot", "part", "station", "work_order"
 SCOPES = (UNIT, LOT, PART, STATION, WORK_ORDER)
@@ -32,7 +32,10 @@ MOVES: Mapping[State, frozenset[State]] = {
 
 
 class Hold(NamedTuple):
-    """A hold on everything that `key` names in `scope`: a unit or lot id, a part, a station or an order number."""
+    """A hold on everything that `key` names in `scope`: a unit or lot id, a part, a station or an order number.
+
+    `shown` is what people call a held unit or lot; empty where it was not looked up.
+    """
 
     id: str
     scope: str
@@ -40,6 +43,24 @@ class Hold(NamedTuple):
     reason: str
     since: datetime
     until: datetime | None = None
+    shown: str = ""
+
+    @property
+    def called(self) -> str:
+        """What is held, as people call it; empty where only its id is known."""
+        return self.shown or ("" if self.scope in (UNIT, LOT) else self.key)
+
+    @property
+    def told(self) -> str:
+        """What is held and why, in words: unit PB-0016 (suspect solder)."""
+        scope, why = self.scope.replace("_", " "), self.reason.rstrip(".")
+        return f"{scope} {self.called} ({why})" if self.called else f"the {scope} ({why})"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a reason tells of it."""
+        named = {"key": self.called} if self.called else {}
+        return {"id": self.id, "scope": self.scope, **named, "reason": self.reason}
 
     @property
     def state(self) -> State:

@@ -31,6 +31,7 @@ SENTENCES: Mapping[str, str] = {
     "attempts_used": "All allowed attempts failed; the unit needs a disposition.",
     "too_early": "The step ended before its minimum duration.",
     "not_asked": "The step started without a grant.",
+    "grant_ended": "The grant has ended; ask under a new id.",
     "on_hold": "The unit, or something it depends on, is on hold.",
     "as_built_incomplete": "A required position is empty or holds a part that is not approved for it.",
     "steps_open": "A required step has not passed.",

@@ -146,7 +146,7 @@ class Answering:
         self._say(asked.station, said, delivery)
 
     def _refuse(self, station: str, one: Unreadable) -> None:
-        """Tell that an ask can't be read of which not even the id is known: as of a fact, by the digest of its bytes."""
+        """Tell that an ask can't be read of which not even the id is known: by the digest of its bytes, as of facts."""
         log.warning("an ask of %s can't be read: %s", station, one.reasons[0].text)
         refused = Unasked(station, one.sha256, "sha256", "rejected", one.reasons)
         for receipt in write_receipts([refused], self._source, datetime.now(UTC)):

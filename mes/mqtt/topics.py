@@ -1,5 +1,6 @@
 """The tree of topics: `mes/v1/{station}/{kind}`."""
 
+import hmac
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -59,6 +60,17 @@ def ingest_subscriptions(share: str | None = None) -> tuple[str, ...]:
     """
     shared = f"$share/{share}/" if share else ""
     return (*(f"{shared}{ROOT}/+/{kind}" for kind in FACT_KINDS), f"{ROOT}/+/{STATUS}")
+
+
+def ingest_share(site: str, password: str | None) -> str:
+    """The group among whose members a broker divides the facts, the same for every process with this password.
+
+    A secret where there is a password. Mosquitto's access list is not asked about a subscription: a station that knew
+    the group could join it, and its share of all facts would be dropped on the way to it.
+    """
+    if not password:
+        return f"mes-{site}"
+    return f"mes-{site}-{hmac.digest(password.encode(), f'share/{site}'.encode(), 'sha256').hex()}"
 
 
 def ask_subscriptions() -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from mes.commands.asking import Answer, answer, not_settled
 from mes.commands.awaiting import Arrivals
 from mes.commands.calibrations import calibrate
 from mes.db.asks import make_ready
+from mes.db.contents import Late
 from mes.db.session import Database, driver
 from mes.formats.messages import Message, decode
 from tests.commands.test_ingest_foreign import journalled
@@ -215,8 +216,8 @@ async def test_all_who_wait_share_a_look(floor: Stage) -> None:
         (settled,) = await floor.send([read("i2", 130, items=[BUILT_G1, BUILT_G2])])
         assert settled.fate == "applied"
         assert await alone == []
-        assert await lost == [["lost"]] * 100
-    looks = sum("FROM inbox i WHERE i.source = t.source" in one for one in seen)
+        assert await lost == [[Late("lost", None)]] * 100
+    looks = sum("LEFT JOIN inbox i ON i.source = t.source" in one for one in seen)
     assert looks < 200  # one each to begin with, then one for all
 
 
@@ -227,7 +228,7 @@ async def test_who_joins_during_a_look_goes_on_waiting(floor: Stage) -> None:
     for one in joining:
         waits.append(asyncio.create_task(not_settled(arrivals, one, 0.5)))
         await asyncio.sleep(0.002)
-    assert await asyncio.gather(*waits) == [[f"lost-{number}"] for number in range(40)]
+    assert await asyncio.gather(*waits) == [[Late(f"lost-{number}", None)] for number in range(40)]
 
 
 async def test_a_database_that_fails_fails_all_who_wait(floor: Stage) -> None:
@@ -240,4 +241,4 @@ async def test_a_database_that_fails_fails_all_who_wait(floor: Stage) -> None:
         assert isinstance(one, asyncpg.UndefinedTableError)
     async with floor.database.transaction() as connection:
         await (await driver(connection)).execute("ALTER TABLE elsewhere RENAME TO inbox")
-    assert await not_settled(arrivals, ask("a3", "T2", "build", after=["x"]), 0.05) == ["x"]
+    assert await not_settled(arrivals, ask("a3", "T2", "build", after=["x"]), 0.05) == [Late("x", None)]

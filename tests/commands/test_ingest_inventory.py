@@ -84,3 +84,45 @@ async def test_redfish_is_read_as_it_comes(stage: Stage) -> None:
     assert await told(stage, read("i1", 110, redfish=resources)) == [set()]
     del resources["/redfish/v1/GPU_2"]
     assert await told(stage, read("i2", 111, redfish=resources)) == [{"as_built_incomplete"}]
+
+
+BAD = [{**BUILT_G1, "serial": "G2"}, {**BUILT_G2, "serial": "G1"}]
+GOOD = [BUILT_G1, BUILT_G2]
+
+
+async def refused(stage: Stage, step: str, id: str) -> set[str]:
+    return {one.code for one in await asked(stage, step, id)} - {"wrong_station_kind"}
+
+
+async def test_a_second_bad_inventory_lifts_nothing(stage: Stage) -> None:
+    await set_up(stage)
+    passed = stage.message("completed", "ft-1", 120, unit="T1", step="check", outcome="pass")
+    await stage.send([read("i1", 110, items=BAD), passed])
+    assert await refused(stage, "test", "a1") == {"unit_mismatch"}
+    await stage.send([read("i2", 130, items=BAD)])  # outside any attempt
+    assert await refused(stage, "test", "a2") == {"unit_mismatch"}
+    unasked = stage.message("started", "ft-1", 140, unit="T1", step="test")
+    await stage.send([unasked, read("i3", 145, items=BAD)])  # in the very step that was held up
+    assert await refused(stage, "test", "a3") == {"unit_mismatch"}
+    await stage.send([read("i4", 150, items=GOOD)])
+    assert await refused(stage, "test", "a4") == set()
+    await stage.send([read("i5", 155, items=BAD)])
+    assert await refused(stage, "test", "a5") == set()  # the clean one lies between; now it is the test's to put right
+
+
+async def test_an_inventory_outside_an_attempt_belongs_to_the_step_begun_last(stage: Stage) -> None:
+    await stage.set_up(tray())
+    await stage.release("T1", part="TRAY-2")
+    await stage.send([*stage.build("T1", 0, "G1", "G2"), read("i1", 110, items=BAD)])
+    assert await refused(stage, "check", "a1") == {"unit_mismatch"}
+    assert await refused(stage, "build", "a2") == {"already_passed"}
+
+
+async def test_an_inventory_of_a_unit_that_nothing_was_done_to_holds_up_all(stage: Stage) -> None:
+    await stage.set_up(tray())
+    await stage.release("T1", part="TRAY-2")
+    installed = [stage.install("T1", "GPU1", "G1", 1), stage.install("T1", "GPU2", "G2", 2)]
+    await stage.send([*installed, read("i1", 110, items=BAD)])
+    assert await refused(stage, "build", "a1") == {"unit_mismatch"}
+    await stage.send([read("i2", 111, items=GOOD)])
+    assert await refused(stage, "build", "a2") == set()

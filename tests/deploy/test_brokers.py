@@ -6,6 +6,7 @@ import re
 import runpy
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +22,7 @@ from mes.embedded.broker import configuration
 from mes.embedded.mosquitto import keeping
 from mes.formats.broker_passwords import BrokerAccount, emqx_file, hashed
 from mes.mqtt import topics
-from tests.deploy.floor_broker import DEPLOY, floor_broker
+from tests.deploy.floor_broker import DEPLOY, floor_broker, passwords
 
 broker_files = SimpleNamespace(**runpy.run_path(str(DEPLOY / "broker_files.py")))
 
@@ -55,6 +56,9 @@ def test_emqx_gets_balanced_braces_and_what_keeps_messages() -> None:
     assert [text.count(mark) for mark in "{["] == [text.count(mark) for mark in "}]"]
     for line in ("max_mqueue_len = infinity", "no_match = deny", "use_username_as_clientid = true", "nodelay = true"):
         assert line in text
+    # Its own doors are open unless they are closed, and no station is held to its name there.
+    for door in ("ssl", "ws", "wss"):
+        assert f"listeners.{door}.default.enable = false" in text
     account = BrokerAccount("ct-01", hashed("secret"))
     head, row = emqx_file([account]).splitlines()
     assert head == "user_id,password_hash,salt,is_superuser"
@@ -150,3 +154,45 @@ def test_the_doctor_on_the_command_line(database_url: str, tmp_path: Path) -> No
     )
     assert done.returncode == 1
     assert "MES_DATABASE_URL" in done.stdout
+
+
+def test_a_station_gets_no_share_of_what_is_divided_among_slots(database_url: str, tmp_path: Path) -> None:
+    """It joins the group by the name that can be guessed. Mosquitto lets it; what it got would be lost."""
+    with floor_broker(tmp_path, passwords(ct_01="one", ct_02="two")) as floor:
+        url = f"mqtt://mes:of-the-mes@127.0.0.1:{floor.mes_port}"
+        told = {**os.environ, "MES_DATABASE_URL": database_url, "MES_MQTT_URL": url}
+        ready = tmp_path / "ready"
+        command = [sys.executable, "-m", "mes", "ingest", "--slot", "0", "--ready-file", str(ready)]
+        with (tmp_path / "ingest.log").open("wb") as log:
+            process = subprocess.Popen(command, env=told, stdout=log, stderr=log)
+        try:
+            wait_for_file(ready)
+            with (
+                connected(floor.station("ct-01", "one"), "x") as thief,
+                connected(floor.station("ct-02", "two"), "y") as one,
+            ):
+                thief.subscribe("$share/mes-main/mes/v1/+/step")
+                one.subscribe("mes/v1/ct-02/receipts")
+                said = [b'{"id": "%d"}' % number for number in range(SHARED)]
+                assert one.publish_all("mes/v1/ct-02/step", said)
+                assert one.wait(lambda: settled(one.received) == SHARED), settled(one.received)
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+SHARED = 20
+
+
+def settled(receipts: list[tuple[str, bytes]]) -> int:
+    """How many messages these receipts are about."""
+    told = [one for _, payload in receipts for one in json.loads(payload)["data"]["settled"]]
+    return len({one.get("id", one.get("sha256")) for one in told})
+
+
+def wait_for_file(file: Path, within_s: float = 30.0) -> None:
+    """Wait until a program has written it."""
+    deadline = time.monotonic() + within_s
+    while not file.exists():
+        assert time.monotonic() < deadline, f"{file} is not there after {within_s:.0f} s"
+        time.sleep(0.05)

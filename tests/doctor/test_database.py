@@ -1,20 +1,31 @@
 """The doctor on a real PostgreSQL: what is wrong with it is found, each with what to do."""
 
+import re
+import secrets
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import asyncpg
+import pytest
 import pytest_asyncio
+from sqlalchemy.engine import make_url
 
+import mes
 from mes.commands.act import Act
 from mes.commands.lines import LineCalendar, StationOfLine, put_line
+from mes.db.migrate import pending
 from mes.db.sequencer import number
+from mes.db.server import DELETED_FROM
 from mes.db.session import Database
 from mes.db.stations import Heard, note_heard
 from mes.doctor import database as doctor
+from mes.doctor.examination import examine
 from mes.doctor.findings import Finding
 from mes.embedded.postgres import Postgres
+from mes.settings import Settings
 
 AT = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
@@ -123,3 +134,88 @@ async def test_stations_whose_clock_is_wrong_are_named(database: Database) -> No
     assert found.level == "warning"
     assert "2, the worst: ct-03 not set, ct-01 90 s ahead." in found.text
     assert "ct-02" not in found.text
+
+
+async def test_a_schema_of_a_newer_version(database_url: str, database: Database) -> None:
+    await changed(database_url, "UPDATE alembic_version SET version_num = '0999'")
+    found = (await examined(database_url))["migrations"]
+    assert (found.level, "newer than this program" in found.text, "0999" in found.text) == ("error", True, True)
+    assert "Install the version" in found.advice
+    (told,) = await pending(database)  # what /readyz says
+    assert told == "0999 is newer than this program: install that version"
+
+
+async def test_a_role_without_rights_is_a_finding_and_not_the_end(database_url: str) -> None:
+    async with role(database_url) as url:
+        found = await examined(url)
+        assert (found["migrations"].level, found["privileges"].level) == ("error", "error")
+        assert found["migrations"].text.endswith("permission denied for table alembic_version")
+        assert found["durability"].level == "error", "what else can be seen is still looked at"
+        using = Settings(database_url=url, mqtt_url="mqtt://127.0.0.1:1")
+        alone = await examine(using, {}, [], ["journal"])
+    assert {(one.area, one.level) for one in alone} == {("journal", "error")}, "asked for alone, it is not fine"
+
+
+async def test_a_role_that_may_only_read(database_url: str) -> None:
+    async with role(database_url, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}") as url:
+        found = (await examined(url))["privileges"]
+    assert found.level == "error"
+    for right in ("INSERT on account", "UPDATE on account", "DELETE on attempt"):
+        assert right in found.text
+    assert "SELECT on" not in found.text
+    assert "GRANT" in found.advice
+
+
+async def test_a_role_that_may_write_but_owns_nothing(database_url: str) -> None:
+    grants = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {}"
+    async with role(database_url, grants) as url:
+        found = (await examined(url))["privileges"]
+    assert (found.level, "run, sample_chunk" in found.text) == ("warning", True)
+
+
+async def test_a_table_that_was_dropped(database_url: str) -> None:
+    await changed(database_url, "DROP TABLE inbox CASCADE")
+    found = (await examined(database_url))["migrations"]
+    assert (found.level, found.text.endswith("tables are missing: inbox.")) == ("error", True)
+
+
+async def test_a_database_that_is_read_only(database_url: str) -> None:
+    name = database_url.rpartition("/")[2].partition("?")[0]
+    await changed(database_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    assert (await examined(database_url))["read-only"].level == "error"
+
+
+async def test_a_broken_check_holds_up_no_other(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object) -> NoReturn:
+        raise KeyError("not foreseen")
+
+    monkeypatch.setattr(doctor, "unnumbered", broken)
+    found = await examined(database_url)
+    assert (found["numbering"].level, "not foreseen" in found["numbering"].text) == ("error", True)
+    assert (found["partitions"].level, found["clocks"].level) == ("fine", "fine")
+
+
+def test_the_tables_that_rows_are_deleted_from_are_those_of_the_code() -> None:
+    code = "\n".join(file.read_text() for file in Path(mes.__file__).parent.rglob("*.py"))
+    written = set(re.findall(r"DELETE FROM ([a-z_]+)", code))
+    assert written <= DELETED_FROM
+
+
+async def changed(url: str, statement: str) -> None:
+    """One statement of somebody else's."""
+    connection = await asyncpg.connect(url)
+    await connection.execute(statement)
+    await connection.close()
+
+
+@asynccontextmanager
+async def role(url: str, grant: str = "SELECT '{}'") -> AsyncIterator[str]:
+    """The database's address for a new role with these rights, for as long as the block lasts."""
+    name = f"clerk_{secrets.token_hex(4)}"
+    await changed(url, f"CREATE ROLE {name} LOGIN PASSWORD 'x'")
+    try:
+        await changed(url, grant.format(name))
+        yield make_url(url).set(username=name, password="x").render_as_string(hide_password=False)
+    finally:
+        await changed(url, f"DROP OWNED BY {name}")
+        await changed(url, f"DROP ROLE {name}")

@@ -8,6 +8,7 @@ import pytest
 from mes.doctor.broker import patient
 from mes.doctor.findings import Finding
 from mes.doctor.stations import HEARS, SAYS, examine_stations
+from mes.mqtt import topics
 from mes.mqtt.address import parse_url
 from tests.deploy.floor_broker import DEPLOY, FloorBroker, floor_broker, passwords
 
@@ -27,7 +28,7 @@ def test_what_we_ship_keeps_stations_apart(tmp_path: Path) -> None:
     with floor_broker(tmp_path, accounts()) as floor:
         found = examined(floor)
     assert {one.level for one in found.values()} == {"fine"}
-    assert len(found) == 1 + 2 * 3
+    assert len(found) == 1 + 2 * 4
 
 
 @pytest.mark.parametrize("kind", ["run", "run/ocptv", "ask", "receipts"])
@@ -45,11 +46,29 @@ def test_a_station_that_hears_others_is_named(tmp_path: Path) -> None:
     assert "mes/v1/ct-01/answers" in found.text
 
 
+@pytest.mark.parametrize("kind", ["run", "ask"])
+def test_a_station_that_hears_what_others_say_is_named(tmp_path: Path, kind: str) -> None:
+    with floor_broker(tmp_path, accounts(), acl=f"{ACL}\npattern read mes/v1/+/{kind}\n") as floor:
+        found = examined(floor)["ct-01 hears what is for itself only"]
+    assert (found.level, found.text) == ("error", f"ct-01 hears mes/v1/ct-02/{kind}.")
+
+
+def test_a_group_of_ingest_that_can_be_guessed_is_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mosquitto's access list does not keep a station from a shared subscription; that its name is a secret does."""
+    monkeypatch.setattr(topics, "ingest_share", lambda site, _password: f"mes-{site}")
+    with floor_broker(tmp_path, accounts()) as floor:
+        found = list(examine_stations(patient(floor.mes(), 1000), [floor.station("ct-01", "one")]))[-1]
+    assert found.check == "ct-01 takes no share of the facts"
+    assert found.level == "error"
+    assert "10 of 20 messages did not reach the MES" in found.text
+
+
 def test_a_station_that_is_shut_out_is_no_proof(tmp_path: Path) -> None:
     """Silence proves nothing unless its own word comes through."""
     closed = "\n".join(line for line in ACL.splitlines() if not re.search(r"write .*/run$", line))
     with floor_broker(tmp_path, accounts(), acl=closed) as floor:
-        found = examined(floor)["ct-01 speaks as itself only"]
+        found = list(examine_stations(patient(floor.mes(), 1000), [floor.station("ct-01", "one")]))[1]
+    assert found.check == "ct-01 speaks as itself only"
     assert found.level == "error"
     assert "does not reach the MES" in found.text
 

@@ -91,7 +91,8 @@ def test_a_pass_with_values_that_nobody_could_read_is_the_program_s_fault():
 
 
 def test_a_broken_limit_beats_the_values_that_nobody_could_read():
-    judgement = run(measurements=(Measurement("leakage", 5.0, "mA"), *GOOD_HIPOT[1:]), doubts=(reason("values_unreadable"),))
+    hot = Measurement("leakage", 5.0, "mA")
+    judgement = run(measurements=(hot, *GOOD_HIPOT[1:]), doubts=(reason("values_unreadable"),))
     assert (judgement.verdict, codes(judgement)) == (FAIL, ["limit_broken", "values_unreadable"])
 
 

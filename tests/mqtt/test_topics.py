@@ -35,6 +35,16 @@ def test_facts_are_shared_and_status_is_not() -> None:
     assert not any(topic.endswith("/ask") for topic in plain)
 
 
+def test_the_group_of_ingest_is_a_secret_that_all_of_its_processes_know() -> None:
+    name = topics.ingest_share("main", "of-the-mes")
+    assert name == topics.ingest_share("main", "of-the-mes")
+    assert len({name, topics.ingest_share("main", "other"), topics.ingest_share("second", "of-the-mes")}) == 3
+    assert "of-the-mes" not in name
+    assert not set("/+#") & set(name)
+    assert len(name) > len("mes-main-") + 32
+    assert topics.ingest_share("main", None) == "mes-main"
+
+
 def test_every_readable_kind_is_listened_to() -> None:
     heard = {topic.removeprefix("mes/v1/+/") for topic in (*topics.ingest_subscriptions(), *topics.ask_subscriptions())}
     assert set(messages.TYPES) <= heard

@@ -13,10 +13,12 @@ from msgspec import Meta, Struct, field
 from mes.formats.messages.digests import digest_of
 from mes.formats.messages.samples import SamplesTaken
 from mes.formats.messages.values import (
+    PROGRAMMED,
     FreeText,
     Name,
     Path,
     Purpose,
+    Serial,
     Text64,
     Text255,
     Time,
@@ -72,7 +74,7 @@ class Child(Struct, frozen=True, omit_defaults=True):
     """
 
     part: Name
-    serial: Name | None = None
+    serial: Serial | None = None
     lot: Name | None = None
     maker: Text64 | None = None
     quantity: Decimal | None = None
@@ -140,7 +142,7 @@ class Defect(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class RunReported(Struct, frozen=True, omit_defaults=True, dict=True):
-    """One attempt of a step with its values and the station's claim."""
+    """One attempt of a step with its values and the station's claim. It can't end before it started."""
 
     unit: UnitRef
     step: Text64
@@ -172,7 +174,7 @@ class PartReceived(Struct, frozen=True, omit_defaults=True):
 
     part: Name
     at: Time
-    serial: Name | None = None
+    serial: Serial | None = None
     lot: Name | None = None
     quantity: Decimal | None = None
     maker: Text64 | None = None
@@ -212,7 +214,7 @@ class Identifier(Struct, frozen=True, gc=False):
     """Something printed on, or read from, a unit; kind: serial, maker serial, MAC, UUID …"""
 
     kind: Text64
-    value: Text255
+    value: Annotated[str, Meta(min_length=1, max_length=255, description=f"What it says, {PROGRAMMED}")]
 
     def __post_init__(self) -> None:
         if self.kind == "serial":

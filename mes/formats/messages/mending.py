@@ -3,6 +3,7 @@
 Only messages that already failed come here, so it may be slow: it reads the bytes again, leniently, to find the field.
 """
 
+import codecs
 import json
 import math
 import re
@@ -20,6 +21,12 @@ _PLACE = re.compile(r" - at (?P<key>`key` in )?`\$\.?(?P<path>.*)`$")
 _MISSING = re.compile(r"^Object missing required field `(.*)`$")
 _TOKEN = re.compile(r"[^.\[\]]+|\[\d+\]|\[\.\.\.\]")
 _TIME_RULE = "write a time as RFC 3339 with its zone, such as 2026-11-22T10:00:00Z"
+_LEAP_RULE = "a leap second can't be read; write it as the end of second 59, such as 2016-12-31T23:59:59.999999Z"
+_INTEGER_RULE = (
+    "a whole number must fit 64 bits with its sign; write a greater one with an exponent, such as 1.8e19, or as a text"
+)
+_LEAP_SECOND = re.compile(r"[T ]\d\d:\d\d:60", re.IGNORECASE)
+_BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SHOWN = 64
 
 
@@ -50,6 +57,10 @@ def _mend(error: Exception, body: bytes, root: type[Struct], at: str) -> Mend:
         return Mend(at, "it is nested too deeply")
     if isinstance(error, ValidationError):
         return _invalid(error, body, root, at)
+    if not body.strip():
+        return Mend(at, "it is empty")
+    if body.startswith(_BYTE_ORDER_MARKS):
+        return Mend(at, "it begins with a byte order mark; send UTF-8 without one")
     known = lenient(body)
     hidden = next(unstorable(known, at), None) if known is not None else None
     return hidden or Mend(at, f"it is not JSON in UTF-8 ({_first_line(error)})")
@@ -103,7 +114,9 @@ def _invalid(error: ValidationError, body: bytes, root: type[Struct], at: str) -
 
 def _sentence(told: str, root: type[Struct], path: str, value: Any) -> str:
     if "datetime" in told:
-        return _TIME_RULE
+        return _LEAP_RULE if isinstance(value, str) and _LEAP_SECOND.search(value) else _TIME_RULE
+    if "`int` <= 9223372036854775807" in told or "`int` >= -9223372036854775808" in told:
+        return _INTEGER_RULE
     if "regex" in told and isinstance(value, str):
         check = check_path if path.endswith("position") else check_name
         return f"it {check(value) or f'must be {NAME_RULE}'}"

@@ -6,7 +6,7 @@ from functools import cached_property
 from hashlib import sha256
 from itertools import pairwise
 from math import nan
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta, Struct, json
 
@@ -14,6 +14,22 @@ from mes.formats.messages.values import Purpose, Text64, Text255, Time, UnitRef,
 
 SPAN_MAX_S: Final = 366 * 24 * 3600.0
 """Longest stretch of time that one message of samples may cover, in seconds."""
+_Period: TypeAlias = Annotated[
+    float,
+    Meta(
+        description="Seconds from sample to sample; times their count, at most 366 days.",
+        extra_json_schema={"exclusiveMinimum": 0, "maximum": SPAN_MAX_S},
+    ),
+]
+_Offset: TypeAlias = Annotated[float, Meta(extra_json_schema={"minimum": 0, "maximum": SPAN_MAX_S})]
+_Offsets: TypeAlias = Annotated[
+    tuple[_Offset, ...],
+    Meta(
+        max_length=100_000,
+        description="Seconds from `start` to each sample, ascending, as many as each channel has.",
+        extra_json_schema={"minItems": 1},
+    ),
+]
 
 
 class SamplesTaken(Struct, frozen=True, omit_defaults=True, dict=True):
@@ -27,11 +43,11 @@ class SamplesTaken(Struct, frozen=True, omit_defaults=True, dict=True):
     start: Time
     channels: Annotated[
         dict[Text255, Annotated[list[float | None], Meta(min_length=1, max_length=100_000)]],
-        Meta(min_length=1, max_length=10_000),
+        Meta(min_length=1, max_length=10_000, description="Each has as many samples as the others; null is a gap."),
     ]
     run: Text255 | None = None
-    period_s: float | None = None
-    offsets_s: Annotated[tuple[float, ...], Meta(max_length=100_000)] | None = None
+    period_s: _Period | None = None
+    offsets_s: _Offsets | None = None
     purpose: Purpose = "production"
 
     def __post_init__(self) -> None:

@@ -15,29 +15,44 @@ from msgspec.structs import force_setattr
 from mes.domain.identity import check_name, is_name, is_placeholder
 
 NAME_RULE: Final = '1–64 printable ASCII characters without blank, / # + % "'
+PROGRAMMED: Final = "not what unprogrammed hardware reports, such as N/A, 0000 or xxxx"
+SERIAL_RULE: Final = f"{NAME_RULE}; {PROGRAMMED}"
 _CHARACTER: Final = "[!$&-*,-.0-~]"
 _END: Final = r"(?![\s\S])"  # unlike `$`, it means the very end in Python and in JSON Schema alike
 NAME_PATTERN: Final = f"^{_CHARACTER}{{1,64}}{_END}"
 _PATH: Final = f"^{_CHARACTER}{{1,64}}(/{_CHARACTER}{{1,64}}){{0,15}}{_END}"
 
 Name: TypeAlias = Annotated[str, Meta(pattern=NAME_PATTERN, description=NAME_RULE)]
-"""A serial, lot, part number or station."""
+"""A lot, part number or station."""
+Serial: TypeAlias = Annotated[str, Meta(pattern=NAME_PATTERN, description=SERIAL_RULE)]
+"""A serial. That it is no placeholder is checked by `check_serial`, for a pattern can't say it."""
 Path: TypeAlias = Annotated[str, Meta(pattern=_PATH, max_length=512, description=f"{NAME_RULE}; a path is joined by /")]
 """A position, or positions from parent to child joined with `/`."""
 Text64: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 Text255: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255)]
 FreeText: TypeAlias = Annotated[str, Meta(max_length=4000)]
-Time: TypeAlias = Annotated[datetime, Meta(tz=True)]
+
+YEARS: Final = range(1970, 2201)
+"""A clock that was never set begins in 1970: what such a station says is as of its arrival."""
+TIME_RULE: Final = (
+    f"RFC 3339 with its zone, such as 2026-11-22T10:00:00Z; the years {YEARS.start}–{YEARS.stop - 1}; no leap second"
+)
+Time: TypeAlias = Annotated[datetime, Meta(tz=True, description=TIME_RULE)]
 Purpose: TypeAlias = Literal["production", "golden", "gauge", "engineering"]
 """What a run is for: only production moves a unit."""
 
 Integer: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-Scalar: TypeAlias = Integer | float | bool | FreeText | None
+_NUMBER_RULE: Final = (
+    "Whole numbers fit 64 bits with their sign. A schema can't tell 1e20 from 100000000000000000000: "
+    "with a point or an exponent greater ones are read too, as doubles."
+)
+_Double: TypeAlias = Annotated[
+    float, Meta(description=_NUMBER_RULE, extra_json_schema={"minimum": -(2**63), "exclusiveMaximum": 2**63})
+]
+Scalar: TypeAlias = Integer | _Double | bool | FreeText | None
 Value: TypeAlias = Scalar | Annotated[tuple[Scalar, ...], Meta(max_length=100_000)]
 """A measured value: a number, truth value, text, null, or a list of those."""
 
-YEARS: Final = range(1970, 2201)
-"""A clock that was never set begins in 1970: what such a station says is as of its arrival."""
 QUANTITY_MAX: Final = Decimal(10) ** 12
 _MILLIONTH: Final = Decimal("0.000001")
 
