@@ -51,12 +51,14 @@ async def open_database(settings: Settings) -> Database:
         raise NotReady("No database is set. Set MES_DATABASE_URL, or use `mes up`, which brings its own.")
     database = Database(settings.database_url, site=settings.site)
     try:
-        missing = await migrate.pending(database)
+        missing, unknown = await migrate.look_at_schema(database)
     except Exception as error:
         await database.close()
         raise NotReady(f"The database can't be reached: {error}") from error
-    if missing:
+    if missing or unknown:
         await database.close()
+        if unknown:
+            raise NotReady("The database's schema is newer than this program. Install the version that migrated it.")
         raise NotReady(f"The database lacks {len(missing)} migrations. Run `mes migrate` first.")
     return database
 

@@ -6,7 +6,7 @@ two, and half of a number is a number, too.
 
 import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Sequence
 from typing import Final, NamedTuple
 
 from mes.domain import quantities
@@ -54,21 +54,17 @@ def word(cell: str) -> str | None:
     return _WORDS.get(" ".join(cell.lower().split()).rstrip("."))
 
 
-def with_comma(cells: Sequence[str], at: int, results: Collection[int]) -> str | None:
+def with_comma(cells: Sequence[str], at: int, others: Container[int]) -> str | None:
     """The number in the cell `at`, where a comma stands in it or tore it in two; None where all is well.
 
-    A whole number beside another can't be told from a torn one. `results` are the places where it may stand: in a name
-    digits are no number.
+    A whole number beside another can't be told from a torn one. In `others`, the places of names
+    and settings, digits are no part of a result.
     """
     if _COMMA.match(cells[at]):
         return cells[at]
     for left in (at - 1, at):
-        if (
-            left in results
-            and left + 1 in results
-            and _HEAD.fullmatch(cells[left])
-            and _TAIL.fullmatch(cells[left + 1])
-        ):
+        is_pair = 0 <= left < len(cells) - 1 and left not in others and left + 1 not in others
+        if is_pair and _HEAD.fullmatch(cells[left]) and _TAIL.fullmatch(cells[left + 1]):
             return f"{cells[left]},{cells[left + 1]}"
     return None
 

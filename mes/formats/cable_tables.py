@@ -30,7 +30,7 @@ _SETTINGS: Final = ("Voltage", "Time")
 _NO_RESULTS: Final = (NUMBER, "Instruction", "From", "To", "Net", *_SETTINGS)
 """Columns whose cells are no results, however much they look like values."""
 _FIRST_WORD = re.compile(r"#|[^\W\d_]+")
-_UNIT = re.compile(r"[(\[]\s*([^)\]]+?)\s*[)\]]")
+_UNIT = re.compile(r"[(\[]([^()\[\]]{1,64})[)\]]")
 
 
 class Layout(NamedTuple):
@@ -57,6 +57,10 @@ class Columns(NamedTuple):
     width: int | None = None
     units: Mapping[int, str] = {}
 
+    def others(self) -> set[int]:
+        """The places of names and settings."""
+        return {self.at[name] for name in _NO_RESULTS if name in self.at}
+
 
 class Row(NamedTuple):
     """A row of a table; `number` is its place in the text."""
@@ -77,12 +81,12 @@ class Row(NamedTuple):
 
     def results(self) -> list[int]:
         """The places of the cells that may be results: all but names and settings."""
-        others = {self.columns.at.get(name) for name in _NO_RESULTS}
+        others = self.columns.others()
         return [at for at in range(len(self.cells)) if at not in others]
 
     def flaw(self, at: int) -> str | None:
         """What is wrong with the result in a cell."""
-        torn = with_comma(self.cells, at, self.results())
+        torn = with_comma(self.cells, at, self.columns.others())
         return f"holds the decimal comma of {show(torn)}: export with a decimal point and with units" if torn else None
 
 
@@ -144,7 +148,8 @@ def _columns(cells: Sequence[str], layout: Layout) -> Columns:
     named = {NUMBER: 0} | {
         name: at for name, at in _named(cells).items() if name in (*layout.places, *layout.others, *_SETTINGS)
     }
-    units = {at: unit[1] for at, cell in enumerate(cells) if (unit := _UNIT.search(cell)) and quantities.known(unit[1])}
+    told = ((at, found[1].strip()) for at, cell in enumerate(cells) if (found := _UNIT.search(cell)))
+    units = {at: unit for at, unit in told if quantities.known(unit)}
     is_foreign = not any(name in named for name in layout.tellers)
     for name, at in layout.places.items():
         is_free = at not in named.values()

@@ -10,7 +10,7 @@ from mes.formats.messages import ANSWERS, FOREIGN, MESSAGE_MAX_BYTES, TYPES, Ste
 from mes.formats.messages.cloudevents import BATCH_MAX_MESSAGES, DEPTH_MAX
 from mes.formats.messages.examples import Example, examples
 from mes.formats.messages.values import NAME_PATTERN, NAME_RULE, QUANTITY_MAX, SERIAL_RULE, TIME_RULE, YEARS
-from mes.formats.openhtf import OUTCOMES
+from mes.formats.openhtf import OUTCOMES, PHASES_MAX
 from mes.mqtt import topics
 
 STATION: Final = "ft-1"
@@ -68,6 +68,7 @@ _MILLIS: Final = {
     "maximum": 7_258_118_399_999,
     "description": "Milliseconds since 1970, in the years 2000–2199.",
 }
+_OBJECTS: Final = {"type": "array", "items": {"type": "object"}}
 _RULES: Final[Mapping[str, Mapping[str, Any]]] = {
     "PartReceived": {"oneOf": [_given("serial"), _given("lot")]},
     "Child": {"oneOf": [_given("serial"), _given("lot"), _given("quantity", serial=_NULL, lot=_NULL)]},
@@ -86,6 +87,8 @@ _RULES: Final[Mapping[str, Mapping[str, Any]]] = {
             "start_time_millis": _MILLIS,
             "end_time_millis": _MILLIS,
             "outcome": {"enum": list(OUTCOMES)},
+            "outcome_details": _OBJECTS,
+            "phases": {**_OBJECTS, "maxItems": PHASES_MAX},
         },
         "anyOf": [_given("unit"), _given("dut_id", _SERIAL)],
     },
@@ -196,7 +199,7 @@ def _batch(kind: str, types: Mapping[str, type], shown: Mapping[str, Example]) -
     payloads = [{"$ref": f"#/components/messages/{one.__name__}/payload"} for one in types.values()]
     return {
         "name": _batch_id(kind),
-        "title": f"Several messages on {kind} at once; each gets a receipt of its own",
+        "title": f"Several messages on {kind} at once, of which each stands alone",
         "contentType": "application/cloudevents-batch+json",
         "payload": {"type": "array", "maxItems": BATCH_MAX_MESSAGES, "items": {"oneOf": payloads}},
         "examples": [{"name": "example", "payload": [shown[name].event(STATION) for name in types]}],

@@ -6,6 +6,8 @@ import pytest
 
 from mes.domain.cable import SeenConnection
 from mes.domain.limits import Measurement
+from mes.domain.product import Characteristic, Definition, Step
+from mes.domain.run import Criteria, Report, judge
 from mes.formats.cable_report import read
 from stations.files import recognise
 from tests.formats.test_cable_report import NOW, report, run_of, verdicts
@@ -147,6 +149,29 @@ def test_a_bound_counts_where_it_proves_a_limit_was_kept(said: str, kept: tuple[
     assert run.notes.get("problems", []) == ([] if kept[0] is not None else told)
 
 
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [
+        ("500 MOhm", "pass"),
+        ("> 500 MOhm", "pass"),
+        ("< 500 MOhm", "error"),
+        ("> 50 MOhm", "fail"),
+        ("0.5 MOhm", "fail"),
+    ],
+)
+def test_an_insulation_is_judged_by_what_is_known_of_it(said: str, verdict: str) -> None:
+    definition = Definition(
+        "CBL",
+        "A",
+        "Cable",
+        "cabling",
+        route=(Step("cable-test", "tester", needs=("hipot Net1",)),),
+        characteristics=(Characteristic("hipot Net1", "MOhm", low=100.0),),
+    )
+    run = run_of(insulated(f"1, Net1, Passed, {said}"))
+    assert judge(Criteria(definition), Report("cable-test", run.outcome, run.measurements)).verdict == verdict
+
+
 def test_which_way_a_part_is_limited_is_not_known() -> None:
     run = run_of(measured("1, RES, A1, A2, < 4.7 kOhm", "2, RES, A3, A4, > 4.7 kOhm", "3, RES, A5, A6, 4.7 kOhm"))
     assert [(one.name, one.value) for one in run.measurements] == [
@@ -212,6 +237,11 @@ def test_insulation_is_read_in_any_order(header: str, row: str, kept: tuple[floa
 )
 def test_a_table_that_can_not_be_read_is_not_passed_over(text: str, says: str) -> None:
     assert says in why_not(text)
+
+
+@pytest.mark.parametrize("odd", ["9" * 100_000 + ",", "(" * 100_000, "1.111" + ".111" * 25_000 + "x"])
+def test_odd_cells_keep_nobody_waiting(odd: str) -> None:
+    assert read(measured(f"1, WIRE, A1, B1, {odd}, {odd}", header=f"#, Instruction, From, To, {odd}"), NOW).reasons
 
 
 def test_remarks_below_a_table_are_passed_over() -> None:
