@@ -143,9 +143,9 @@ FAULTS = (
     Fault(
         "watched-limit-ignored",
         "A limit that is broken too long while a run is on fails it.",
-        "mes/domain/live_limits.py",
-        "        if stay.lasted_s >= one.allowed_s:\n",
-        "        if False:\n",
+        "mes/domain/watch.py",
+        "        if self.first is None or self.lasted_s < self.allowed_s:\n",
+        "        if True:\n",
         ("tests/domain/test_live_limits.py::test_too_long_beyond_a_limit_fails_the_step_at_once",),
     ),
     Fault(
